@@ -1,0 +1,213 @@
+/**
+ * The HTTP API's words: zod schemas as the one source of types, validation and the OpenAPI document. The CLI and the
+ * dashboard import this file and nothing else of the hub.
+ */
+import { z } from "zod";
+import { healthResultSchema, inventorySchema, problemSchema } from "../agent/protocol.ts";
+import { ARCHITECTURES } from "../core/architecture.ts";
+import { imageDigestSchema } from "../images/manifest.ts";
+
+/** A machine's or site's name: a DNS label, as users of DHCP and Kubernetes expect. */
+export const nameSchema = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "lower-case letters, digits and dashes, at most 63");
+const epochMs = z.int().nonnegative();
+const labels = z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(63));
+const macText = z.string().max(17);
+const facts = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
+
+export type { Problem } from "../agent/protocol.ts";
+export { problemSchema };
+
+/** Answer of every list: `next` is the cursor for `?after=`, null on the last page. */
+export function pageOf<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), next: z.string().nullable() });
+}
+
+export const unknownPolicySchema = z.enum(["discover", "disk", "silent"]);
+
+export const siteSchema = z.object({
+  id: z.string(),
+  name: nameSchema,
+  labels,
+  unknown: unknownPolicySchema,
+  machines: z.record(z.string(), z.int()).describe("count of machines by state"),
+  createdAt: epochMs,
+  revision: z.int(),
+});
+export type Site = z.infer<typeof siteSchema>;
+
+export const updateSiteSchema = z.strictObject({
+  unknown: unknownPolicySchema.optional(),
+  labels: labels.optional(),
+});
+
+export const installIntentSchema = z.object({
+  id: z.string(),
+  image: imageDigestSchema,
+  installGeneration: z.int(),
+  diskPath: z.string().nullable(),
+  wipe: z.boolean(),
+  createdAt: epochMs,
+  createdBy: z.string(),
+  expiresAt: epochMs,
+  attempts: z.int(),
+  maxAttempts: z.int(),
+});
+
+export const machineStateSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("expected") }),
+  z.object({ kind: z.literal("discovered") }),
+  z.object({ kind: z.literal("assigned"), intent: installIntentSchema }),
+  z.object({
+    kind: z.literal("installing"),
+    intent: installIntentSchema,
+    phase: z.enum(["starting", "partitioning", "writing", "verifying"]),
+    doneBytes: z.int(),
+    totalBytes: z.int(),
+  }),
+  z.object({ kind: z.literal("booting"), image: imageDigestSchema }),
+  z.object({ kind: z.literal("healthy") }),
+  z.object({ kind: z.literal("unhealthy"), reason: z.string() }),
+  z.object({ kind: z.literal("install-failed"), reason: z.string() }),
+  z.object({ kind: z.literal("quarantined"), reason: z.string() }),
+]);
+
+export const machineSchema = z.object({
+  id: z.string(),
+  siteId: z.string(),
+  siteName: z.string(),
+  name: nameSchema,
+  macs: z.array(z.string()),
+  labels,
+  inventory: inventorySchema.nullable(),
+  installGeneration: z.int(),
+  state: machineStateSchema,
+  running: z
+    .object({
+      image: imageDigestSchema,
+      /** NAME:VERSION; null when the hub no longer has the image. */
+      imageName: z.string().nullable(),
+      slot: z.enum(["a", "b"]),
+      bootId: z.string(),
+      bootCount: z.int(),
+      seq: z.int(),
+      uptimeSeconds: z.number(),
+      agentVersion: z.string(),
+      health: z.array(healthResultSchema),
+      receivedAt: epochMs,
+    })
+    .nullable(),
+  createdAt: epochMs,
+  updatedAt: epochMs,
+  lastSeenAt: epochMs.nullable(),
+  revision: z.int(),
+});
+export type Machine = z.infer<typeof machineSchema>;
+
+/** Enters a machine before it is ever seen. */
+export const createMachineSchema = z.strictObject({
+  name: nameSchema,
+  /** Name or id; may be left out while there is one site. */
+  site: z.string().optional(),
+  macs: z.array(macText).min(1).max(16),
+  labels: labels.optional(),
+});
+
+export const updateMachineSchema = z.strictObject({ name: nameSchema.optional(), labels: labels.optional() });
+
+/** Leave to install: POST /machines/ID/install. */
+export const installMachineSchema = z.strictObject({
+  /** Digest, unique prefix, NAME:VERSION or unique version. */
+  image: z.string().min(1).max(255),
+  diskPath: z.string().startsWith("/dev/").max(64).nullable().default(null),
+  wipe: z.boolean().default(false).describe("overwrite a disk that already holds something"),
+  expiresInMinutes: z.int().min(1).max(10_080).default(60),
+  maxAttempts: z.int().min(1).max(10).default(3),
+});
+
+export const imageSchema = z.object({
+  digest: imageDigestSchema,
+  name: z.string(),
+  version: z.string(),
+  architecture: z.enum(ARCHITECTURES),
+  sizeBytes: z.int(),
+  dataBytes: z.int(),
+  keyId: z.string(),
+  pushedAt: epochMs,
+  pushedBy: z.string(),
+});
+export type Image = z.infer<typeof imageSchema>;
+
+/** Answer of POST /images; `alreadyPresent` makes a second push of the same content a no-op that says so. */
+export const pushedImageSchema = z.object({ image: imageSchema, alreadyPresent: z.boolean() });
+
+export const imageKeySchema = z.object({
+  keyId: z.string(),
+  name: nameSchema,
+  publicKeyPem: z.string(),
+  trustedAt: epochMs,
+  trustedBy: z.string(),
+});
+export type ImageKey = z.infer<typeof imageKeySchema>;
+
+export const trustImageKeySchema = z.strictObject({
+  name: nameSchema,
+  publicKeyPem: z.string().min(1).max(4096),
+});
+
+export const leaseSchema = z.object({
+  address: z.string(),
+  mac: z.string(),
+  hostname: z.string().nullable(),
+  subnet: z.string(),
+  expiresAt: epochMs,
+});
+export type Lease = z.infer<typeof leaseSchema>;
+
+export const roleSchema = z.enum(["admin", "operator", "ci", "viewer"]);
+
+export const tokenSchema = z.object({
+  id: z.string(),
+  name: nameSchema,
+  role: roleSchema,
+  createdAt: epochMs,
+  expiresAt: epochMs.nullable(),
+});
+export type Token = z.infer<typeof tokenSchema>;
+
+export const createTokenSchema = z.strictObject({
+  name: nameSchema,
+  role: roleSchema,
+  expiresInDays: z.int().min(1).max(3650).nullable().default(null),
+});
+
+/** The secret is shown once, here, and never again. */
+export const createdTokenSchema = z.object({ token: tokenSchema, secret: z.string() });
+
+export const eventSchema = z.object({
+  id: z.int(),
+  at: epochMs,
+  kind: z.string(),
+  severity: z.enum(["info", "warning", "alarm"]),
+  siteId: z.string().nullable(),
+  machineId: z.string().nullable(),
+  mac: z.string().nullable(),
+  summary: z.string(),
+  facts,
+});
+export type Event = z.infer<typeof eventSchema>;
+
+/** GET /api/v1/status: what runs and what is off, with the reason. */
+export const statusSchema = z.object({
+  version: z.string(),
+  startedAt: epochMs,
+  services: z.array(
+    z.object({
+      name: z.enum(["api", "boot-http", "dhcp", "tftp", "machine-channel", "boot-files"]),
+      state: z.enum(["on", "off"]),
+      detail: z.string().describe("the address it listens on, or why it is off and what to do"),
+    }),
+  ),
+});
+export type Status = z.infer<typeof statusSchema>;

@@ -1,0 +1,19 @@
+/** Byte strings: hexadecimal, and sizes for people. */
+
+/** Lower-case hexadecimal without separators. */
+export function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
+
+/** "512 B", "1.5 KiB", "61.4 MiB": powers of 1024, one decimal below ten units. */
+export function formatBytes(sizeBytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = sizeBytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : 1;
+  return `${value.toFixed(digits)} ${units[unit]}`;
+}

@@ -1,0 +1,146 @@
+/**
+ * What the rest of the program may ask of storage. Reads are plain questions; every write goes through `commit`, which is
+ * one durable transaction of compare-and-set changes. No SQL and no Kysely type shows here.
+ */
+import type { MachineRecord, MachineState } from "../agent/hub/machine-record.ts";
+import type { UnknownPolicy } from "../agent/site/view.ts";
+import type { Architecture } from "../core/architecture.ts";
+import type { MacAddress } from "../core/mac.ts";
+import type { EpochMs } from "../core/time.ts";
+import type { ImageDigest } from "../images/manifest.ts";
+
+export interface SiteRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly unknown: UnknownPolicy;
+  readonly createdAt: EpochMs;
+  readonly revision: number;
+}
+
+export interface ImageRecord {
+  readonly digest: ImageDigest;
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: Architecture;
+  /** Of the raw image. */
+  readonly sizeBytes: number;
+  /** Of the raw image without its zero chunks. */
+  readonly dataBytes: number;
+  /** Which trusted key signed it. */
+  readonly keyId: string;
+  readonly pushedAt: EpochMs;
+  readonly pushedBy: string;
+}
+
+export const ROLES = ["admin", "operator", "ci", "viewer"] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface TokenRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  /** SHA-256 of the secret, lower-case hexadecimal. The secret itself is never kept. */
+  readonly secretHash: string;
+  readonly createdAt: EpochMs;
+  readonly expiresAt: EpochMs | null;
+}
+
+export interface ImageKeyRecord {
+  /** SHA-256 of the SPKI form, lower-case hexadecimal. */
+  readonly keyId: string;
+  readonly name: string;
+  readonly publicKeyPem: string;
+  readonly trustedAt: EpochMs;
+  readonly trustedBy: string;
+}
+
+export type EventSeverity = "info" | "warning" | "alarm";
+
+export interface NewEvent {
+  readonly at: EpochMs;
+  /** "dhcp.offer", "machine.healthy", "image.pushed" */
+  readonly kind: string;
+  readonly severity: EventSeverity;
+  readonly siteId: string | null;
+  readonly machineId: string | null;
+  readonly mac: MacAddress | null;
+  /** One sentence for people, with the reason. */
+  readonly summary: string;
+  readonly facts: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface EventRecord extends NewEvent {
+  /** Rises by at least one with each event: the cursor of /events and the Last-Event-ID of the stream. */
+  readonly id: number;
+}
+
+export type StoreChange =
+  | { readonly kind: "insert-site"; readonly site: SiteRecord }
+  | { readonly kind: "update-site"; readonly site: SiteRecord; readonly expectedRevision: number }
+  | { readonly kind: "insert-machine"; readonly machine: MachineRecord }
+  | { readonly kind: "update-machine"; readonly machine: MachineRecord; readonly expectedRevision: number }
+  | { readonly kind: "delete-machine"; readonly id: string; readonly expectedRevision: number }
+  | { readonly kind: "insert-image"; readonly image: ImageRecord }
+  | { readonly kind: "delete-image"; readonly digest: ImageDigest }
+  | { readonly kind: "insert-token"; readonly token: TokenRecord }
+  | { readonly kind: "delete-token"; readonly id: string }
+  | { readonly kind: "insert-image-key"; readonly key: ImageKeyRecord }
+  | { readonly kind: "delete-image-key"; readonly keyId: string }
+  | { readonly kind: "append-event"; readonly event: NewEvent };
+
+/** Nothing of a commit is kept unless all of it is. */
+export type CommitOutcome =
+  | { readonly kind: "committed"; readonly events: readonly EventRecord[] }
+  /** Someone else changed, removed or already inserted the named thing; read again and decide again. */
+  | {
+      readonly kind: "conflict";
+      readonly changeIndex: number;
+      readonly reason: "stale" | "taken" | "missing";
+    };
+
+export interface Page {
+  /** Exclusive: the last row of the page before. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export interface MachineFilter extends Page {
+  readonly siteId?: string;
+  readonly stateKind?: MachineState["kind"];
+}
+
+export interface EventFilter {
+  readonly afterId?: number;
+  readonly machineId?: string;
+  readonly mac?: MacAddress;
+  readonly siteId?: string;
+  readonly limit: number;
+  /** "newest" gives the last `limit` events, still in rising order. */
+  readonly from: "oldest" | "newest";
+}
+
+export interface Store {
+  listSites(page: Page): Promise<SiteRecord[]>;
+  /** @param reference id or name */
+  findSite(reference: string): Promise<SiteRecord | undefined>;
+  /** In the order of their names. `after` is a name. */
+  listMachines(filter: MachineFilter): Promise<MachineRecord[]>;
+  /** @param reference id, name or MAC address */
+  findMachine(reference: string): Promise<MachineRecord | undefined>;
+  countMachines(siteId?: string): Promise<ReadonlyMap<MachineState["kind"], number>>;
+  /** Newest first. `after` is a digest. */
+  listImages(page: Page): Promise<ImageRecord[]>;
+  /** @param reference digest, a digest's unique prefix (with or without "sha256:"), NAME:VERSION, or a unique version */
+  findImages(reference: string): Promise<ImageRecord[]>;
+  listTokens(): Promise<TokenRecord[]>;
+  findTokenByHash(secretHash: string): Promise<TokenRecord | undefined>;
+  listImageKeys(): Promise<ImageKeyRecord[]>;
+  listEvents(filter: EventFilter): Promise<EventRecord[]>;
+
+  /** Resolves after fsync. Commits of the same moment may share one fsync. */
+  commit(changes: readonly StoreChange[]): Promise<CommitOutcome>;
+  /** Called after each commit that appended events, in the order of their ids. Returns how to stop listening. */
+  onEvents(listener: (events: readonly EventRecord[]) => void): () => void;
+  close(): Promise<void>;
+}
