@@ -32,6 +32,8 @@ export const diskSchema = z.object({
   serial: z.string().max(128),
   rotational: z.boolean(),
   removable: z.boolean(),
+  /** A partition table or a file system's signature was found on it. Such a disk is only overwritten where wiping is ordered. */
+  holdsData: z.boolean(),
 });
 export type Disk = z.infer<typeof diskSchema>;
 

@@ -18,6 +18,8 @@ export interface SiteMachine {
   /** SHA-256 of the registered key's SPKI; null until the machine has registered. */
   readonly keyFingerprint: string | null;
   readonly intent: InstallIntent | null;
+  /** Whether it may wait in the ramdisk: it was never installed, and none of its disks holds anything to boot. */
+  readonly blank: boolean;
   /** Why this machine gets no image and no install, or null. */
   readonly quarantineReason: string | null;
 }
