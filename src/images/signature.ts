@@ -1,0 +1,96 @@
+/** Vouching for an image: an Ed25519 signature (RFC 8032) over the canonical manifest, and the check that believes it. */
+import { createPublicKey, sign, verify } from "node:crypto";
+import type { z } from "zod";
+import { DrpError } from "../core/errors.ts";
+import { canonicalText } from "./canonical.ts";
+import { parseSigningKey, type TrustedKey } from "./keys.ts";
+import { CHUNK_BYTES, type Manifest, type ManifestSignature, manifestSchema } from "./manifest.ts";
+
+/** 65,536 chunk digests are 4.5 MB of JSON; the rest is kernel arguments and health checks. */
+export const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
+
+/** A manifest as it travels: the text that was signed, byte for byte, and its signature. */
+export interface SignedManifest {
+  readonly manifestText: string;
+  readonly signature: ManifestSignature;
+}
+
+/** @throws {DrpError} key.invalid */
+export function signManifest(manifestText: string, privateKeyPem: string): ManifestSignature {
+  const { keyId, key } = parseSigningKey(privateKeyPem);
+  const signature = sign(null, Buffer.from(manifestText), key).toString("base64");
+  return { formatVersion: 1, keyId, signature };
+}
+
+/**
+ * Believes a manifest only when a trusted key signed exactly this text and the text is canonical and whole. The signature
+ * comes first: a text that nobody vouches for is not even parsed.
+ *
+ * @throws {DrpError} signature.rejected naming the key id; version.unsupported; bundle.malformed naming the field
+ */
+export function verifyManifest(signed: SignedManifest, trustedKeys: readonly TrustedKey[]): Manifest {
+  requireSignature(signed, trustedKeys);
+  const manifest = parseManifest(signed.manifestText);
+  if (canonicalText(manifest) !== signed.manifestText) {
+    throw malformed("the manifest is not canonical JSON (RFC 8785)");
+  }
+  for (const { name, sizeBytes, chunks } of manifest.payloads) {
+    const expected = Math.ceil(sizeBytes / CHUNK_BYTES);
+    if (chunks.length !== expected) {
+      throw malformed(`payload ${name} of ${sizeBytes} bytes needs ${expected} chunks, not ${chunks.length}`);
+    }
+  }
+  return manifest;
+}
+
+function requireSignature(
+  { manifestText, signature }: SignedManifest,
+  trustedKeys: readonly TrustedKey[],
+): void {
+  const { keyId } = signature;
+  const trusted = trustedKeys.find(key => key.keyId === keyId);
+  if (trusted === undefined) {
+    throw new DrpError("signature.rejected", `the manifest is signed by key ${keyId}, which is not trusted`, {
+      advice:
+        "If you know this key, trust it with `drp images keys add`; else sign with a key that is trusted.",
+      facts: { keyId },
+    });
+  }
+  const key = createPublicKey(trusted.publicKeyPem);
+  if (!verify(null, Buffer.from(manifestText), key, Buffer.from(signature.signature, "base64"))) {
+    throw new DrpError("signature.rejected", `the manifest is not what key ${keyId} signed`, {
+      advice: "Fetch or build the bundle again; if that does not help, someone changed it on the way.",
+      facts: { keyId },
+    });
+  }
+}
+
+function parseManifest(text: string): Manifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new DrpError("bundle.malformed", "the manifest is not JSON", { advice: BUILD_AGAIN, cause });
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  if (issue?.path[0] === "formatVersion") {
+    throw new DrpError("version.unsupported", "the manifest's format is newer than this program", {
+      advice: "Update drp, or build the image with this version's `drp images build`.",
+    });
+  }
+  throw malformed(`the manifest's ${issue === undefined ? "content is invalid" : describeIssue(issue)}`);
+}
+
+/** "payloads[0].sizeBytes: Invalid input" */
+function describeIssue(issue: z.core.$ZodIssue): string {
+  const field = issue.path.map(key => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
+  return `${field.replace(/^\./, "") || "top level"}: ${issue.message}`;
+}
+
+const BUILD_AGAIN = "Build the bundle again with `drp images build`.";
+
+function malformed(message: string): DrpError {
+  return new DrpError("bundle.malformed", message, { advice: BUILD_AGAIN });
+}
