@@ -1,0 +1,64 @@
+/**
+ * Decides what a machine boots that asks for its boot script. Endless boot-and-wipe loops are what breaks in the field
+ * (sidero#1321, talos#9408, tink#116): only an open install order leads into the installer, every order expires and is
+ * counted, and everything else boots the machine's own disk.
+ */
+import type { EpochMs } from "../../core/time.ts";
+import type { InstallIntent } from "../hub/machine-record.ts";
+import type { SiteMachine, UnknownPolicy } from "./view.ts";
+
+export type BootDecision =
+  /** Start the ramdisk, which registers and then asks what to do. */
+  | { readonly kind: "ramdisk"; readonly intentId: string | null; readonly reason: string }
+  | { readonly kind: "disk"; readonly reason: string }
+  | { readonly kind: "silent"; readonly reason: string };
+
+/** @param machine undefined when no machine of the site has this MAC address */
+export function decideBoot(
+  machine: SiteMachine | undefined,
+  unknown: UnknownPolicy,
+  now: EpochMs,
+): BootDecision {
+  if (machine === undefined) return decideUnknown(unknown);
+  if (machine.quarantineReason !== null) {
+    return { kind: "disk", reason: `quarantined: ${machine.quarantineReason}` };
+  }
+  if (machine.intent !== null) {
+    const spent = whySpent(machine.intent, now);
+    return spent === undefined
+      ? {
+          kind: "ramdisk",
+          intentId: machine.intent.id,
+          reason: `order ${machine.intent.id} to install ${machine.intent.image}`,
+        }
+      : { kind: "disk", reason: spent };
+  }
+  if (machine.blank) {
+    return {
+      kind: "ramdisk",
+      intentId: null,
+      reason: "nothing was ever installed here; it waits for an order",
+    };
+  }
+  return { kind: "disk", reason: "no open install order" };
+}
+
+/** Why an order leads to no further install, or undefined while it still does. */
+export function whySpent(intent: InstallIntent, now: EpochMs): string | undefined {
+  if (now >= intent.expiresAt) return `order ${intent.id} has expired`;
+  if (intent.attempts >= intent.maxAttempts) {
+    return `order ${intent.id} has used its ${intent.maxAttempts} attempts`;
+  }
+  return undefined;
+}
+
+function decideUnknown(policy: UnknownPolicy): BootDecision {
+  switch (policy) {
+    case "discover":
+      return { kind: "ramdisk", intentId: null, reason: "unknown machine, and the site discovers those" };
+    case "disk":
+      return { kind: "disk", reason: "unknown machine, and the site leaves those to their disk" };
+    case "silent":
+      return { kind: "silent", reason: "unknown machine, and the site does not answer those" };
+  }
+}
