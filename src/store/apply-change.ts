@@ -1,0 +1,167 @@
+/** One change of a commit as portable SQL, inside the commit's transaction. Compare-and-set is a condition and a row count. */
+import type { Transaction } from "kysely";
+import type { MacAddress } from "../core/mac.ts";
+import type { EventRecord, NewEvent, StoreChange } from "./ports.ts";
+import {
+  eventToRow,
+  imageKeyToRow,
+  imageToRow,
+  machineToRow,
+  siteToRow,
+  tokenToRow,
+  toNumber,
+} from "./rows.ts";
+import type { Schema } from "./schema.ts";
+
+type Db = Transaction<Schema>;
+
+/** Events beyond this many are forgotten, oldest first: about 500 MB on disk, weeks of a fleet's boots. */
+export const KEPT_EVENTS = 1_000_000;
+/** How often the oldest are removed, in events: one indexed delete of a thousand rows. */
+const PRUNE_EVERY = 1_000;
+
+export type ChangeOutcome =
+  | { readonly kind: "applied"; readonly event?: EventRecord }
+  | { readonly kind: "refused"; readonly reason: "stale" | "missing" };
+
+const APPLIED: ChangeOutcome = { kind: "applied" };
+
+/** @throws the database's own error when a unique key is taken */
+export async function applyChange(db: Db, change: StoreChange): Promise<ChangeOutcome> {
+  switch (change.kind) {
+    case "insert-site":
+      await db.insertInto("sites").values(siteToRow(change.site)).execute();
+      return APPLIED;
+    case "update-site":
+      return updateSite(db, change);
+    case "insert-machine":
+      await db.insertInto("machines").values(machineToRow(change.machine)).execute();
+      await insertMacs(db, change.machine.id, change.machine.macs);
+      return APPLIED;
+    case "update-machine":
+      return updateMachine(db, change);
+    case "delete-machine":
+      return deleteMachine(db, change);
+    case "insert-image":
+      await db.insertInto("images").values(imageToRow(change.image)).execute();
+      return APPLIED;
+    case "delete-image":
+      return deleteImage(db, change.digest);
+    case "insert-token":
+      await db.insertInto("tokens").values(tokenToRow(change.token)).execute();
+      return APPLIED;
+    case "delete-token":
+      return presentIf(
+        (await db.deleteFrom("tokens").where("id", "=", change.id).executeTakeFirst()).numDeletedRows,
+      );
+    case "insert-image-key":
+      await db.insertInto("image_keys").values(imageKeyToRow(change.key)).execute();
+      return APPLIED;
+    case "delete-image-key":
+      return presentIf(
+        (await db.deleteFrom("image_keys").where("key_id", "=", change.keyId).executeTakeFirst())
+          .numDeletedRows,
+      );
+    case "append-event":
+      return { kind: "applied", event: await appendEvent(db, change.event) };
+  }
+}
+
+function presentIf(rows: bigint): ChangeOutcome {
+  return toNumber(rows) > 0 ? APPLIED : { kind: "refused", reason: "missing" };
+}
+
+async function updateSite(
+  db: Db,
+  { site, expectedRevision }: Extract<StoreChange, { kind: "update-site" }>,
+): Promise<ChangeOutcome> {
+  const { numUpdatedRows } = await db
+    .updateTable("sites")
+    .set(siteToRow(site))
+    .where("id", "=", site.id)
+    .where("revision", "=", expectedRevision)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n ? APPLIED : staleOrMissing(db, "sites", site.id);
+}
+
+async function updateMachine(
+  db: Db,
+  { machine, expectedRevision }: Extract<StoreChange, { kind: "update-machine" }>,
+): Promise<ChangeOutcome> {
+  const { numUpdatedRows } = await db
+    .updateTable("machines")
+    .set(machineToRow(machine))
+    .where("id", "=", machine.id)
+    .where("revision", "=", expectedRevision)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) return staleOrMissing(db, "machines", machine.id);
+  const rows = await db
+    .selectFrom("machine_macs")
+    .select("mac")
+    .where("machine_id", "=", machine.id)
+    .orderBy("position")
+    .execute();
+  const unchanged =
+    rows.length === machine.macs.length && rows.every((row, position) => row.mac === machine.macs[position]);
+  if (!unchanged) {
+    await db.deleteFrom("machine_macs").where("machine_id", "=", machine.id).execute();
+    await insertMacs(db, machine.id, machine.macs);
+  }
+  return APPLIED;
+}
+
+async function deleteMachine(
+  db: Db,
+  { id, expectedRevision }: Extract<StoreChange, { kind: "delete-machine" }>,
+): Promise<ChangeOutcome> {
+  const { numDeletedRows } = await db
+    .deleteFrom("machines")
+    .where("id", "=", id)
+    .where("revision", "=", expectedRevision)
+    .executeTakeFirst();
+  return numDeletedRows > 0n ? APPLIED : staleOrMissing(db, "machines", id);
+}
+
+async function staleOrMissing(db: Db, table: "sites" | "machines", id: string): Promise<ChangeOutcome> {
+  const row = await db.selectFrom(table).select("id").where("id", "=", id).executeTakeFirst();
+  return { kind: "refused", reason: row === undefined ? "missing" : "stale" };
+}
+
+async function insertMacs(db: Db, machineId: string, macs: readonly MacAddress[]): Promise<void> {
+  if (macs.length === 0) return;
+  const rows = macs.map((mac, position) => ({ mac, machine_id: machineId, position }));
+  await db.insertInto("machine_macs").values(rows).execute();
+}
+
+/** Refused as stale while a machine runs the image or an open intent names it, checked in the same transaction. */
+async function deleteImage(db: Db, digest: string): Promise<ChangeOutcome> {
+  const user = await db
+    .selectFrom("machines")
+    .select("id")
+    .where(({ eb, or }) => or([eb("running_image", "=", digest), eb("wanted_image", "=", digest)]))
+    .limit(1)
+    .executeTakeFirst();
+  if (user !== undefined) return { kind: "refused", reason: "stale" };
+  const { numDeletedRows } = await db.deleteFrom("images").where("digest", "=", digest).executeTakeFirst();
+  return presentIf(numDeletedRows);
+}
+
+async function appendEvent(db: Db, event: NewEvent): Promise<EventRecord> {
+  const counter = await db
+    .insertInto("counters")
+    .values({ name: "events", value: 1 })
+    .onConflict(conflict =>
+      conflict.column("name").doUpdateSet(({ eb }) => ({ value: eb("counters.value", "+", 1) })),
+    )
+    .returning("value")
+    .executeTakeFirstOrThrow();
+  const record: EventRecord = { ...event, id: toNumber(counter.value) };
+  await db.insertInto("events").values(eventToRow(record)).execute();
+  if (record.id % PRUNE_EVERY === 0) {
+    await db
+      .deleteFrom("events")
+      .where("id", "<=", record.id - KEPT_EVENTS)
+      .execute();
+  }
+  return record;
+}

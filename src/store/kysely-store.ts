@@ -1,0 +1,95 @@
+/** The Store over any database that Kysely speaks. What differs between databases comes in as `DatabaseErrors`. */
+import type { Kysely } from "kysely";
+import { CommitQueue, type DatabaseErrors } from "./commit-queue.ts";
+import type {
+  CommitOutcome,
+  EventFilter,
+  EventRecord,
+  MachineFilter,
+  Page,
+  Store,
+  StoreChange,
+} from "./ports.ts";
+import * as queries from "./queries.ts";
+import { rowToImageKey, rowToToken } from "./rows.ts";
+import type { Schema } from "./schema.ts";
+
+type EventListener = (events: readonly EventRecord[]) => void;
+
+export class KyselyStore implements Store {
+  readonly #db: Kysely<Schema>;
+  readonly #commits: CommitQueue;
+  readonly #listeners = new Set<EventListener>();
+
+  constructor(db: Kysely<Schema>, errors: DatabaseErrors) {
+    this.#db = db;
+    this.#commits = new CommitQueue(db, errors, events => {
+      for (const listener of this.#listeners) listener(events);
+    });
+  }
+
+  listSites(page: Page) {
+    return queries.listSites(this.#db, page);
+  }
+
+  findSite(reference: string) {
+    return queries.findSite(this.#db, reference);
+  }
+
+  listMachines(filter: MachineFilter) {
+    return queries.listMachines(this.#db, filter);
+  }
+
+  findMachine(reference: string) {
+    return queries.findMachine(this.#db, reference);
+  }
+
+  countMachines(siteId?: string) {
+    return queries.countMachines(this.#db, siteId);
+  }
+
+  listImages(page: Page) {
+    return queries.listImages(this.#db, page);
+  }
+
+  findImages(reference: string) {
+    return queries.findImages(this.#db, reference);
+  }
+
+  async listTokens() {
+    const rows = await this.#db.selectFrom("tokens").selectAll().orderBy("name").execute();
+    return rows.map(rowToToken);
+  }
+
+  async findTokenByHash(secretHash: string) {
+    const row = await this.#db
+      .selectFrom("tokens")
+      .selectAll()
+      .where("secret_hash", "=", secretHash)
+      .executeTakeFirst();
+    return row === undefined ? undefined : rowToToken(row);
+  }
+
+  async listImageKeys() {
+    const rows = await this.#db.selectFrom("image_keys").selectAll().orderBy("name").execute();
+    return rows.map(rowToImageKey);
+  }
+
+  listEvents(filter: EventFilter) {
+    return queries.listEvents(this.#db, filter);
+  }
+
+  commit(changes: readonly StoreChange[]): Promise<CommitOutcome> {
+    return this.#commits.commit(changes);
+  }
+
+  onEvents(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    await this.#commits.idle();
+    await this.#db.destroy();
+  }
+}

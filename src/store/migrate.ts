@@ -1,0 +1,16 @@
+/** Brings a database to the newest schema. The list is static, so that it works from a bundled executable. */
+import type { Kysely } from "kysely";
+import { type Migration, Migrator } from "kysely/migration";
+import { firstTables } from "./migrations/0001-first-tables.ts";
+
+/** Applied in the order of their names; a name that was released is never changed. */
+const MIGRATIONS: Record<string, Migration> = {
+  "0001-first-tables": firstTables,
+};
+
+/** Runs what has not run yet. @throws the first migration's error; what it did is rolled back */
+export async function migrate<T>(db: Kysely<T>): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) throw error;
+}

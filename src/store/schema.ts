@@ -1,0 +1,105 @@
+/**
+ * The tables as Kysely sees them. Only types that SQLite and PostgreSQL both have: text, integers, JSON kept as text,
+ * times as milliseconds in a bigint. PostgreSQL answers bigint and count as strings, so they are read through
+ * `toNumber` in rows.ts and nowhere else.
+ */
+
+/** A column that comes back as a number from SQLite and as a string from PostgreSQL. */
+export type Bigint = number | string;
+
+export interface SitesTable {
+  id: string;
+  name: string;
+  labels: string;
+  unknown_policy: string;
+  created_at: Bigint;
+  revision: Bigint;
+}
+
+export interface MachinesTable {
+  id: string;
+  site_id: string;
+  name: string;
+  labels: string;
+  inventory: string | null;
+  key_fingerprint: string | null;
+  install_generation: Bigint;
+  /** Copies out of `state` and `running`, which filters and `delete-image` ask for. */
+  state_kind: string;
+  wanted_image: string | null;
+  running_image: string | null;
+  state: string;
+  running: string | null;
+  created_at: Bigint;
+  updated_at: Bigint;
+  last_seen_at: Bigint | null;
+  revision: Bigint;
+}
+
+/** One row per address: the primary key is what makes a MAC address unique over the fleet. */
+export interface MachineMacsTable {
+  mac: string;
+  machine_id: string;
+  position: Bigint;
+}
+
+export interface ImagesTable {
+  digest: string;
+  name: string;
+  version: string;
+  architecture: string;
+  size_bytes: Bigint;
+  data_bytes: Bigint;
+  key_id: string;
+  pushed_at: Bigint;
+  pushed_by: string;
+}
+
+export interface TokensTable {
+  id: string;
+  name: string;
+  role: string;
+  secret_hash: string;
+  created_at: Bigint;
+  expires_at: Bigint | null;
+}
+
+export interface ImageKeysTable {
+  key_id: string;
+  name: string;
+  public_key_pem: string;
+  trusted_at: Bigint;
+  trusted_by: string;
+}
+
+export interface EventsTable {
+  id: Bigint;
+  at: Bigint;
+  kind: string;
+  severity: string;
+  site_id: string | null;
+  machine_id: string | null;
+  mac: string | null;
+  summary: string;
+  facts: string;
+}
+
+/**
+ * Numbers given out inside the transaction that uses them. A database sequence would let a later event become visible
+ * before an earlier one, and a reader that resumes after it would never see the earlier one.
+ */
+export interface CountersTable {
+  name: string;
+  value: Bigint;
+}
+
+export interface Schema {
+  sites: SitesTable;
+  machines: MachinesTable;
+  machine_macs: MachineMacsTable;
+  images: ImagesTable;
+  tokens: TokensTable;
+  image_keys: ImageKeysTable;
+  events: EventsTable;
+  counters: CountersTable;
+}

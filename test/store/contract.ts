@@ -1,0 +1,245 @@
+/** What every Store must do, whatever database is below it. */
+import { describe, expect, test } from "vitest";
+import type { EventRecord, Store } from "../../src/store/ports.ts";
+import {
+  digestOf,
+  imageRecord,
+  installIntent,
+  machineRecord,
+  macOf,
+  NOW,
+  newEvent,
+  siteRecord,
+  tokenRecord,
+} from "./records.ts";
+
+/** @param open a store that is empty; the suite closes it through `using` */
+export function describeStoreContract(database: string, open: () => Promise<Store & AsyncDisposable>): void {
+  async function openWithSite() {
+    const store = await open();
+    await store.commit([{ kind: "insert-site", site: siteRecord() }]);
+    return store;
+  }
+
+  describe(`a store over ${database}`, () => {
+    test("gives back a machine exactly as it was saved, by id, name and any of its MAC addresses", async () => {
+      await using store = await openWithSite();
+      const machine = machineRecord({
+        macs: [macOf(9), macOf(2)],
+        labels: { region: "eu" },
+        state: { kind: "unhealthy", reason: "disk is full" },
+        lastSeenAt: NOW + 1,
+      });
+      expect(await store.commit([{ kind: "insert-machine", machine }])).toEqual({
+        kind: "committed",
+        events: [],
+      });
+      for (const reference of ["m-1", "node-1", macOf(9), "52-54-00-00-00-02"]) {
+        expect(await store.findMachine(reference)).toEqual(machine);
+      }
+      expect(await store.findMachine("nobody")).toBeUndefined();
+    });
+
+    test("lets only the first of two updates of the same revision win", async () => {
+      await using store = await openWithSite();
+      await store.commit([{ kind: "insert-machine", machine: machineRecord() }]);
+      const outcomes = await Promise.all(
+        ["first", "second"].map(label =>
+          store.commit([
+            {
+              kind: "update-machine",
+              machine: machineRecord({ labels: { label }, revision: 2 }),
+              expectedRevision: 1,
+            },
+          ]),
+        ),
+      );
+      expect(outcomes).toEqual([
+        { kind: "committed", events: [] },
+        { kind: "conflict", changeIndex: 0, reason: "stale" },
+      ]);
+      expect((await store.findMachine("m-1"))?.labels).toEqual({ label: "first" });
+    });
+
+    test("keeps nothing of a commit when one of its changes is refused", async () => {
+      await using store = await openWithSite();
+      const outcome = await store.commit([
+        { kind: "insert-machine", machine: machineRecord() },
+        { kind: "append-event", event: newEvent() },
+        { kind: "delete-token", id: "t-none" },
+      ]);
+      expect(outcome).toEqual({ kind: "conflict", changeIndex: 2, reason: "missing" });
+      expect(await store.findMachine("m-1")).toBeUndefined();
+      expect(await store.listEvents({ limit: 10, from: "oldest" })).toEqual([]);
+    });
+
+    test("keeps the other commits of a moment when one of them is refused", async () => {
+      await using store = await openWithSite();
+      const outcomes = await Promise.all([
+        store.commit([{ kind: "insert-machine", machine: machineRecord() }]),
+        store.commit([{ kind: "insert-machine", machine: machineRecord({ id: "m-2" }) }]),
+        store.commit([
+          { kind: "insert-machine", machine: machineRecord({ id: "m-3", name: "node-3", macs: [macOf(3)] }) },
+        ]),
+      ]);
+      expect(outcomes.map(outcome => outcome.kind)).toEqual(["committed", "conflict", "committed"]);
+      expect((await store.listMachines({ limit: 10 })).map(machine => machine.id)).toEqual(["m-1", "m-3"]);
+    });
+
+    test("gives a MAC address to one machine only, and frees it when the machine lets go", async () => {
+      await using store = await openWithSite();
+      await store.commit([{ kind: "insert-machine", machine: machineRecord() }]);
+      const second = machineRecord({ id: "m-2", name: "node-2", macs: [macOf(2), macOf(1)] });
+      const taken = { kind: "conflict", changeIndex: 0, reason: "taken" };
+      expect(await store.commit([{ kind: "insert-machine", machine: second }])).toEqual(taken);
+      await store.commit([
+        {
+          kind: "update-machine",
+          machine: machineRecord({ macs: [macOf(7)], revision: 2 }),
+          expectedRevision: 1,
+        },
+      ]);
+      expect((await store.commit([{ kind: "insert-machine", machine: second }])).kind).toBe("committed");
+      await store.commit([{ kind: "delete-machine", id: "m-2", expectedRevision: 1 }]);
+      expect(await store.findMachine(macOf(2))).toBeUndefined();
+    });
+
+    test("refuses a rename to a name that another machine has", async () => {
+      await using store = await openWithSite();
+      await store.commit([
+        { kind: "insert-machine", machine: machineRecord() },
+        { kind: "insert-machine", machine: machineRecord({ id: "m-2", name: "node-2", macs: [macOf(2)] }) },
+      ]);
+      const outcome = await store.commit([
+        {
+          kind: "update-machine",
+          machine: machineRecord({ name: "node-2", revision: 2 }),
+          expectedRevision: 1,
+        },
+      ]);
+      expect(outcome).toEqual({ kind: "conflict", changeIndex: 0, reason: "taken" });
+    });
+
+    test("says missing, not stale, for a machine and a site that are not there", async () => {
+      await using store = await open();
+      const missing = { kind: "conflict", changeIndex: 0, reason: "missing" };
+      expect(
+        await store.commit([{ kind: "update-machine", machine: machineRecord(), expectedRevision: 1 }]),
+      ).toEqual(missing);
+      expect(await store.commit([{ kind: "delete-machine", id: "m-1", expectedRevision: 1 }])).toEqual(
+        missing,
+      );
+      expect(await store.commit([{ kind: "update-site", site: siteRecord(), expectedRevision: 1 }])).toEqual(
+        missing,
+      );
+    });
+
+    test("lists machines by name in pages, filtered by site and state, and counts them by state", async () => {
+      await using store = await openWithSite();
+      await store.commit([{ kind: "insert-site", site: siteRecord({ id: "s-2", name: "other" }) }]);
+      await store.commit(
+        [4, 2, 3, 1].map(number => ({
+          kind: "insert-machine" as const,
+          machine: machineRecord({
+            id: `m-${number}`,
+            name: `node-${number}`,
+            macs: [macOf(number)],
+            siteId: number === 4 ? "s-2" : "s-local",
+            state: number === 3 ? { kind: "discovered" } : { kind: "expected" },
+          }),
+        })),
+      );
+      const names = async (filter: Parameters<Store["listMachines"]>[0]) =>
+        (await store.listMachines(filter)).map(machine => machine.name);
+      expect(await names({ limit: 2 })).toEqual(["node-1", "node-2"]);
+      expect(await names({ limit: 2, after: "node-2" })).toEqual(["node-3", "node-4"]);
+      expect(await names({ limit: 9, siteId: "s-2" })).toEqual(["node-4"]);
+      expect(await names({ limit: 9, stateKind: "discovered" })).toEqual(["node-3"]);
+      expect(await store.countMachines()).toEqual(
+        new Map([
+          ["discovered", 1],
+          ["expected", 3],
+        ]),
+      );
+      expect(await store.countMachines("s-2")).toEqual(new Map([["expected", 1]]));
+    });
+
+    test("finds images by digest, prefix, name and version, newest first", async () => {
+      await using store = await open();
+      const v1 = imageRecord();
+      const v2 = imageRecord({ digest: digestOf("b"), version: "v2", pushedAt: NOW + 1 });
+      const rebuilt = imageRecord({ digest: digestOf("c"), version: "v2", pushedAt: NOW + 2 });
+      await store.commit([v1, v2, rebuilt].map(image => ({ kind: "insert-image" as const, image })));
+      expect(await store.findImages(v1.digest)).toEqual([v1]);
+      expect(await store.findImages("aaaa")).toEqual([v1]);
+      expect(await store.findImages("sha256:aaaaaa")).toEqual([v1]);
+      expect(await store.findImages("app:v1")).toEqual([v1]);
+      expect(await store.findImages("v2")).toEqual([rebuilt, v2]);
+      expect(await store.findImages("other:v1")).toEqual([]);
+      expect(await store.listImages({ limit: 2 })).toEqual([rebuilt, v2]);
+      expect(await store.listImages({ limit: 2, after: v2.digest })).toEqual([v1]);
+    });
+
+    test("keeps an image that a machine runs or that an open intent names", async () => {
+      await using store = await openWithSite();
+      const image = imageRecord();
+      const intent = installIntent(image.digest);
+      await store.commit([
+        { kind: "insert-image", image },
+        { kind: "insert-machine", machine: machineRecord({ state: { kind: "assigned", intent } }) },
+      ]);
+      const remove = () => store.commit([{ kind: "delete-image", digest: image.digest }]);
+      expect(await remove()).toEqual({ kind: "conflict", changeIndex: 0, reason: "stale" });
+      await store.commit([{ kind: "delete-machine", id: "m-1", expectedRevision: 1 }]);
+      expect((await remove()).kind).toBe("committed");
+      expect(await remove()).toEqual({ kind: "conflict", changeIndex: 0, reason: "missing" });
+    });
+
+    test("finds a token by its hash and by nothing else, and forgets it when it is deleted", async () => {
+      await using store = await open();
+      const token = tokenRecord({ expiresAt: NOW + 5 });
+      await store.commit([{ kind: "insert-token", token }]);
+      expect(await store.findTokenByHash(token.secretHash)).toEqual(token);
+      expect(await store.listTokens()).toEqual([token]);
+      await store.commit([{ kind: "delete-token", id: token.id }]);
+      expect(await store.findTokenByHash(token.secretHash)).toBeUndefined();
+    });
+
+    test("numbers events without a gap and tells listeners in that order, after the commit", async () => {
+      await using store = await open();
+      const heard: EventRecord[] = [];
+      const stop = store.onEvents(events => heard.push(...events));
+      await Promise.all(
+        [1, 2, 3, 4, 5].map(number =>
+          store.commit([
+            { kind: "append-event", event: newEvent({ summary: `first of ${number}` }) },
+            { kind: "append-event", event: newEvent({ summary: `second of ${number}`, facts: { number } }) },
+          ]),
+        ),
+      );
+      expect(heard.map(event => event.id)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+      expect(await store.listEvents({ limit: 100, from: "oldest" })).toEqual(heard);
+      stop();
+      await store.commit([{ kind: "append-event", event: newEvent() }]);
+      expect(heard).toHaveLength(10);
+    });
+
+    test("lists events after a cursor, the newest ones in rising order, and those of one machine, MAC or site", async () => {
+      await using store = await open();
+      await store.commit([
+        { kind: "append-event", event: newEvent({ machineId: "m-1" }) },
+        { kind: "append-event", event: newEvent({ mac: macOf(1) }) },
+        { kind: "append-event", event: newEvent({ siteId: "s-local" }) },
+        { kind: "append-event", event: newEvent({ machineId: "m-1", mac: macOf(1) }) },
+      ]);
+      const ids = async (filter: Partial<Parameters<Store["listEvents"]>[0]>) =>
+        (await store.listEvents({ limit: 2, from: "oldest", ...filter })).map(event => event.id);
+      expect(await ids({})).toEqual([1, 2]);
+      expect(await ids({ afterId: 2 })).toEqual([3, 4]);
+      expect(await ids({ from: "newest" })).toEqual([3, 4]);
+      expect(await ids({ machineId: "m-1" })).toEqual([1, 4]);
+      expect(await ids({ mac: macOf(1) })).toEqual([2, 4]);
+      expect(await ids({ siteId: "s-local" })).toEqual([3]);
+    });
+  });
+}

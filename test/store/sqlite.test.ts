@@ -1,0 +1,70 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openSqliteStore } from "../../src/store/open-sqlite.ts";
+import type { Store } from "../../src/store/ports.ts";
+import { describeStoreContract } from "./contract.ts";
+import { siteRecord } from "./records.ts";
+
+function temporaryFolder(): Disposable & { path: string } {
+  const path = mkdtempSync(join(tmpdir(), "drp-store-"));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+async function openTemporary(): Promise<Store & AsyncDisposable> {
+  const folder = temporaryFolder();
+  const store = await openSqliteStore({ file: join(folder.path, "drp.db") });
+  return Object.assign(store, {
+    async [Symbol.asyncDispose]() {
+      await store.close();
+      folder[Symbol.dispose]();
+    },
+  });
+}
+
+describeStoreContract("SQLite", openTemporary);
+
+test("a store that is opened again holds what was committed", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "drp.db");
+  const first = await openSqliteStore({ file });
+  await first.commit([{ kind: "insert-site", site: siteRecord({ labels: { a: "b" } }) }]);
+  await first.close();
+  const second = await openSqliteStore({ file });
+  expect(await second.findSite("local")).toEqual(siteRecord({ labels: { a: "b" } }));
+  await second.close();
+});
+
+test("every commit that was acknowledged survives kill -9", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "drp.db");
+  const child = spawn(process.execPath, [join(import.meta.dirname, "commit-forever.ts"), file], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  let acknowledged = 0;
+  for await (const text of child.stdout) {
+    acknowledged = Number(String(text).trim().split("\n").at(-1));
+    if (acknowledged >= 200) break;
+  }
+  child.kill("SIGKILL");
+  await exited;
+  const store = await openSqliteStore({ file });
+  const events = await store.listEvents({ limit: 100_000, from: "oldest" });
+  await store.close();
+  expect(events.length).toBeGreaterThanOrEqual(acknowledged);
+  expect(events.map(event => event.id)).toEqual(events.map((_, index) => index + 1));
+});
+
+test("a file that is no database is refused with what to do", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "drp.db");
+  writeFileSync(file, "this is not a database, and longer than its header would be".repeat(50));
+  await expect(openSqliteStore({ file })).rejects.toMatchObject({
+    code: "data.unwritable",
+    advice: expect.stringContaining("backup"),
+  });
+});
