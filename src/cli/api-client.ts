@@ -1,0 +1,28 @@
+/** What commands may ask of the hub. How it is reached stands in io/. */
+import type { z } from "zod";
+import type { Event } from "../api/wire.ts";
+
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+export interface UploadOptions {
+  readonly contentType: string;
+  readonly onSent: (sentBytes: number, totalBytes: number) => void;
+}
+
+export interface ApiClient {
+  get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<T>;
+  /** All pages of a list. @param limit stop after this many items */
+  list<T>(path: string, item: z.ZodType<T>, query?: Query, limit?: number): Promise<T[]>;
+  post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>;
+  /** @param revision of what was read: the hub refuses when someone else changed it since */
+  patch<T>(path: string, body: unknown, revision: number, schema: z.ZodType<T>): Promise<T>;
+  delete(path: string, revision?: number): Promise<void>;
+  /** Streams a file into POST `path`. */
+  upload<T>(path: string, file: string, schema: z.ZodType<T>, options: UploadOptions): Promise<T>;
+  /** Events as they happen, resumed across broken connections. Ends when `signal` aborts. */
+  watchEvents(
+    query: Query,
+    signal: AbortSignal,
+    onState?: (connected: boolean) => void,
+  ): AsyncIterable<Event>;
+}

@@ -1,0 +1,60 @@
+/** Decides whether a machine has reached what somebody waits for, can no longer reach it, or is on its way. */
+import type { Machine } from "../../api/wire.ts";
+import { formatBytes } from "../../core/bytes.ts";
+import type { EpochMs } from "../../core/time.ts";
+import type { BarProgress } from "../cli.ts";
+
+export type WaitVerdict =
+  | { readonly kind: "reached" }
+  | { readonly kind: "failed"; readonly reason: string; readonly advice: string }
+  | { readonly kind: "waiting"; readonly progress: BarProgress; readonly reason: string };
+
+export interface WaitGoal {
+  readonly state: string;
+  /** Of the install that is waited for: when another one takes its place, the wait has failed. */
+  readonly installGeneration?: number;
+}
+
+/** An unhealthy machine may still become healthy: only the time limit ends that wait. */
+export function evaluateWait(machine: Machine, goal: WaitGoal, now: EpochMs): WaitVerdict {
+  const { state } = machine;
+  const advice = `See what happened with: drp why ${machine.name}`;
+  if (goal.installGeneration !== undefined && machine.installGeneration !== goal.installGeneration) {
+    return { kind: "failed", reason: `another install of ${machine.name} took this one's place`, advice };
+  }
+  if (state.kind === goal.state) return { kind: "reached" };
+  if (state.kind === "install-failed" || state.kind === "quarantined") {
+    return { kind: "failed", reason: `${machine.name} is ${state.kind}: ${state.reason}`, advice };
+  }
+  if (state.kind === "assigned" && state.intent.expiresAt <= now) {
+    return {
+      kind: "failed",
+      reason: `the install order of ${machine.name} expired before the machine took it`,
+      advice: "Order it again with a longer --expires, and power the machine on with network boot first.",
+    };
+  }
+  const cancelled =
+    goal.installGeneration !== undefined && (state.kind === "expected" || state.kind === "discovered");
+  if (cancelled) return { kind: "failed", reason: `the install of ${machine.name} was taken back`, advice };
+  return { kind: "waiting", ...describeWait(machine) };
+}
+
+function describeWait(machine: Machine): { progress: BarProgress; reason: string } {
+  const { state } = machine;
+  const still = (label: string) => ({ progress: { label, doneBytes: 0, totalBytes: 0 }, reason: label });
+  switch (state.kind) {
+    case "assigned":
+      return still("waiting for the machine to boot from the network");
+    case "installing":
+      return {
+        progress: { label: state.phase, doneBytes: state.doneBytes, totalBytes: state.totalBytes },
+        reason: `${state.phase}, ${formatBytes(state.doneBytes)} of ${formatBytes(state.totalBytes)}`,
+      };
+    case "booting":
+      return still("image written and verified; waiting for its first heartbeat");
+    case "unhealthy":
+      return still(`unhealthy: ${state.reason}`);
+    default:
+      return still(`the machine is ${state.kind}`);
+  }
+}

@@ -1,0 +1,102 @@
+/** `drp images list | show | push | destroy` */
+import type { Command } from "commander";
+import type { z } from "zod";
+import { type Image, imageSchema, pushedImageSchema } from "../../api/wire.ts";
+import { formatBytes } from "../../core/bytes.ts";
+import type { EpochMs } from "../../core/time.ts";
+import { type Cli, type CliContext, firstArgument } from "../cli.ts";
+import type { Column } from "../format/table.ts";
+import { formatAge, formatTime, shortDigest } from "../format/words.ts";
+import { addImageKeys } from "./image-keys.ts";
+
+type PushedImage = z.infer<typeof pushedImageSchema>;
+
+const NO_IMAGES =
+  "No images yet. Build and push the first one:\n" +
+  "  drp images keys create NAME\n" +
+  "  drp images build --help\n" +
+  "  drp images push BUNDLE";
+
+export function addImages(cli: Cli): Command {
+  const images = cli.root.command("images").description("golden images in the registry");
+
+  cli.on(images.command("list").description("every image, newest first"), async ({ context }) => {
+    const items = await context.api().list("/images", imageSchema);
+    context.out.list(items, columns(context.now()), NO_IMAGES);
+  });
+
+  const reference = "digest, NAME:VERSION or version";
+  cli.on(images.command("show").argument("<image>", reference).description("one image"), async call => {
+    const image = await call.context.api().get(imagePath(firstArgument(call)), imageSchema);
+    call.context.out.record(image, fields(image));
+  });
+
+  const push = images
+    .command("push")
+    .argument("<bundle>", "file made by `drp images build`")
+    .description("stream a signed bundle into the registry");
+  cli.on(push, async call => {
+    const file = firstArgument(call);
+    const pushed = await uploadWithBar(call.context, file);
+    const name = `${pushed.image.name}:${pushed.image.version}`;
+    const what = pushed.alreadyPresent
+      ? "was already there"
+      : `pushed, ${formatBytes(pushed.image.dataBytes)} of data`;
+    call.context.out.done(pushed, `${name} ${what} (${shortDigest(pushed.image.digest)})`);
+  });
+
+  const destroy = images
+    .command("destroy")
+    .argument("<image>", reference)
+    .description("remove an image that nothing uses");
+  cli.on(destroy, async call => {
+    const api = call.context.api();
+    const image = await api.get(imagePath(firstArgument(call)), imageSchema);
+    await api.delete(imagePath(image.digest));
+    call.context.out.done(image, `${image.name}:${image.version} removed`);
+  });
+
+  addImageKeys(cli, images);
+  return images;
+}
+
+async function uploadWithBar(context: CliContext, file: string): Promise<PushedImage> {
+  const bar = context.startProgress();
+  try {
+    return await context.api().upload("/images", file, pushedImageSchema, {
+      contentType: "application/x-tar",
+      onSent: (doneBytes, totalBytes) => {
+        const label = doneBytes < totalBytes ? "pushing" : "the hub verifies";
+        bar.update({ label, doneBytes, totalBytes });
+      },
+    });
+  } finally {
+    bar.stop();
+  }
+}
+
+const imagePath = (image: string) => `/images/${encodeURIComponent(image)}`;
+
+function columns(now: EpochMs): Column<Image>[] {
+  return [
+    { title: "NAME", cell: image => image.name },
+    { title: "VERSION", cell: image => image.version },
+    { title: "ARCH", cell: image => image.architecture, dropFirst: 2 },
+    { title: "SIZE", cell: image => formatBytes(image.sizeBytes), align: "right", dropFirst: 3 },
+    { title: "DATA", cell: image => formatBytes(image.dataBytes), align: "right", dropFirst: 4 },
+    { title: "DIGEST", cell: image => shortDigest(image.digest), dropFirst: 1 },
+    { title: "PUSHED", cell: image => formatAge(image.pushedAt, now), dropFirst: 5 },
+    { title: "BY", cell: image => image.pushedBy, dropFirst: 6 },
+  ];
+}
+
+function fields(image: Image): [string, string][] {
+  return [
+    ["Name", `${image.name}:${image.version}`],
+    ["Digest", image.digest],
+    ["Architecture", image.architecture],
+    ["Size", `${formatBytes(image.sizeBytes)}, ${formatBytes(image.dataBytes)} of it not zero`],
+    ["Signed by", image.keyId],
+    ["Pushed", `${formatTime(image.pushedAt)} by ${image.pushedBy}`],
+  ];
+}

@@ -1,0 +1,87 @@
+/** `drp machines install | cancel-install | wait` */
+import type { Command } from "commander";
+import { type Machine, machineSchema } from "../../api/wire.ts";
+import { type Cli, type CliContext, firstArgument } from "../cli.ts";
+import { parseDuration } from "../options.ts";
+import { waitForMachine } from "../wait-for-machine.ts";
+import { findMachine, machinePath } from "./machines.ts";
+
+const MINUTE_MS = 60_000;
+const DEFAULT_WAIT_MS = 10 * MINUTE_MS;
+const DEFAULT_EXPIRY_MS = 60 * MINUTE_MS;
+
+interface InstallOptions {
+  readonly image: string;
+  readonly disk?: string;
+  readonly wipe?: true;
+  readonly expires: number;
+  readonly wait?: true;
+  readonly timeout: number;
+}
+
+export function addMachineInstalls(cli: Cli, machines: Command): void {
+  const install = machines
+    .command("install")
+    .argument("<machine>", "name, id or MAC")
+    .description("order an install: the machine takes it at its next network boot")
+    .requiredOption("--image <image>", "digest, NAME:VERSION or version")
+    .option("--disk <path>", "which disk, such as /dev/vda (default: the smallest that fits)")
+    .option("--wipe", "overwrite a disk that already holds something")
+    .option("--expires <duration>", "until when the order may be taken", parseDuration, DEFAULT_EXPIRY_MS)
+    .option("--wait", "stay until the machine is healthy")
+    .option("--timeout <duration>", "how long --wait stays", parseDuration, DEFAULT_WAIT_MS);
+  cli.on<InstallOptions>(install, async call => {
+    const { context, options } = call;
+    const machine = await orderInstall(context, firstArgument(call), options);
+    if (options.wait === undefined) {
+      context.out.done(
+        machine,
+        `install of ${options.image} ordered for ${machine.name}; it starts at the machine's next network boot`,
+      );
+      return;
+    }
+    const goal = { state: "healthy", installGeneration: machine.installGeneration };
+    announceReached(context, await waitForMachine(context, machine.id, goal, options.timeout));
+  });
+
+  const cancel = machines
+    .command("cancel-install")
+    .argument("<machine>", "name, id or MAC")
+    .description("take an install order back");
+  cli.on(cancel, async call => {
+    const before = await findMachine(call.context, firstArgument(call));
+    await call.context.api().delete(`${machinePath(before.id)}/install`, before.revision);
+    call.context.out.done(await findMachine(call.context, before.id), `install of ${before.name} taken back`);
+  });
+
+  const wait = machines
+    .command("wait")
+    .argument("<machine>", "name, id or MAC")
+    .description("stay until a machine has reached a state")
+    .option("--for <state>", "such as healthy, discovered or installing", "healthy")
+    .option("--timeout <duration>", "how long to stay", parseDuration, DEFAULT_WAIT_MS);
+  cli.on<{ for: string; timeout: number }>(wait, async call => {
+    const { context, options } = call;
+    const machine = await findMachine(context, firstArgument(call));
+    announceReached(
+      context,
+      await waitForMachine(context, machine.id, { state: options.for }, options.timeout),
+    );
+  });
+}
+
+async function orderInstall(context: CliContext, name: string, options: InstallOptions): Promise<Machine> {
+  const before = await findMachine(context, name);
+  const order = {
+    image: options.image,
+    diskPath: options.disk ?? null,
+    wipe: options.wipe ?? false,
+    expiresInMinutes: Math.max(1, Math.round(options.expires / MINUTE_MS)),
+  };
+  return context.api().post(`${machinePath(before.id)}/install`, order, machineSchema);
+}
+
+function announceReached(context: CliContext, machine: Machine): void {
+  const image = machine.running?.imageName;
+  context.out.done(machine, `${machine.name} is ${machine.state.kind}${image ? ` on ${image}` : ""}`);
+}

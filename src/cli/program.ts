@@ -1,0 +1,114 @@
+/** The whole command tree: a file per noun, plus the tables of what runs on this host. */
+import { Argument, Command, Option } from "commander";
+import { Cli, type CliContext, firstArgument, type OpenContext } from "./cli.ts";
+import { completionScript, SHELLS, type Shell } from "./completion.ts";
+import type { ExitCode } from "./exit-code.ts";
+import { addEvents } from "./nouns/events.ts";
+import { addImages } from "./nouns/images.ts";
+import { addLeases } from "./nouns/leases.ts";
+import { addMachines } from "./nouns/machines.ts";
+import { addSites } from "./nouns/sites.ts";
+import { addStatus } from "./nouns/status.ts";
+import { addTokens } from "./nouns/tokens.ts";
+import { addWhy } from "./nouns/why.ts";
+import { OUTPUT_FORMATS } from "./output.ts";
+
+/** A command that main.ts runs itself, long before this tree: here it only shows in --help. */
+export interface RoleCommand {
+  /** "serve", "machine install" */
+  readonly path: string;
+  readonly summary: string;
+}
+
+/** A command that works on this host instead of through the hub. */
+export interface LocalCommand {
+  /** "images build": parents that exist already are reused. */
+  readonly path: string;
+  readonly summary: string;
+  /** Arguments and flags. */
+  readonly declare: (command: Command) => void;
+  readonly run: (call: LocalCall) => Promise<ExitCode | undefined> | Promise<void>;
+}
+
+export interface LocalCall {
+  readonly context: CliContext;
+  readonly args: readonly string[];
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface ProgramTables {
+  readonly version: string;
+  readonly localCommands: readonly LocalCommand[];
+  readonly roleCommands: readonly RoleCommand[];
+}
+
+export function buildProgram(tables: ProgramTables, open: OpenContext): Cli {
+  const root = new Command("drp")
+    .description("Provisions edge fleets: network boot, immutable images, rollouts site by site.")
+    .addOption(
+      new Option("-o, --output <format>", "how to answer (default: table on a terminal, else json)").choices(
+        OUTPUT_FORMATS,
+      ),
+    )
+    .option("--no-color", "never colour the answer (NO_COLOR does the same)")
+    .addHelpText("after", ENVIRONMENT)
+    .configureHelp({ showGlobalOptions: true })
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+    .configureOutput({ outputError: (text, write) => write(usageErrorText(text)) })
+    .exitOverride();
+  const cli = new Cli(root, open);
+
+  for (const role of tables.roleCommands) declarePath(root, role.path, role.summary);
+  addStatus(cli, tables.version);
+  addSites(cli);
+  addMachines(cli);
+  addImages(cli);
+  addLeases(cli);
+  addTokens(cli);
+  addEvents(cli);
+  addWhy(cli);
+  for (const local of tables.localCommands) {
+    const command = declarePath(root, local.path, local.summary);
+    local.declare(command);
+    cli.on(command, call => local.run(call));
+  }
+  addCompletion(cli);
+  return cli;
+}
+
+/** Commander's "error: unknown command 'x'\n(Did you mean y?)" in the form of every other error. */
+function usageErrorText(text: string): string {
+  const [what = "", ...hints] = text.trim().split("\n");
+  const advice = hints.length > 0 ? hints.join(" ").replaceAll(/[()]/g, "") : "See: drp --help";
+  return `drp: ${what.replace(/^error: /, "")}\n  → ${advice}\n`;
+}
+
+function declarePath(root: Command, path: string, summary: string): Command {
+  const words = path.split(" ");
+  const name = words.pop() ?? "";
+  const parent = words.reduce(
+    (above, word) => above.commands.find(child => child.name() === word) ?? above.command(word),
+    root,
+  );
+  return parent.command(name).description(summary);
+}
+
+function addCompletion(cli: Cli): void {
+  const completion = cli.root
+    .command("completion")
+    .addArgument(new Argument("<shell>").choices(SHELLS))
+    .description("print a completion script");
+  cli.on(completion, async call => {
+    call.context.out.device.write(completionScript(cli.root, firstArgument(call) as Shell));
+  });
+}
+
+const ENVIRONMENT = `
+Environment:
+  DRP_ENDPOINT  the hub (default: https://localhost:8092)
+  DRP_TOKEN     who you are (default: admin.token in the data folder of a hub on this host)
+  DRP_CA        PEM file that the hub's certificate is checked with (default: ca.pem there)
+  DRP_DATA      that data folder (default: /var/lib/drp as root, then ./.drp)
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out`;
