@@ -1,0 +1,95 @@
+/**
+ * Builds what machines boot, from Debian packages that are unpacked and never installed:
+ *
+ *     OUT/vmlinuz        Debian's kernel
+ *     OUT/ramdisk.img    the boot ramdisk with `drp machine install`
+ *     OUT/loaders/       iPXE for BIOS and UEFI
+ *     OUT/disk-loader/   GRUB for the machine's own disk (also inside the ramdisk)
+ *
+ * By itself: `node boot/build.ts [DRP [OUT [CACHE]]]`.
+ */
+import { copyFile, mkdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { formatBytes } from "../src/core/bytes.ts";
+import { DrpError, describeErrorChain } from "../src/core/errors.ts";
+import { bootPackages } from "./boot-packages.ts";
+import { buildDiskLoader } from "./disk-loader.ts";
+import { findKernel } from "./kernel-modules.ts";
+import { copyNetworkLoaders } from "./loaders.ts";
+import { planRamdisk, writeRamdisk } from "./ramdisk.ts";
+
+export interface BuildBootFilesOptions {
+  /** The single executable. */
+  readonly drp: string;
+  readonly out: string;
+  /** Where unpacked packages stay between builds. */
+  readonly cache: string;
+  /** One line a step, for people. */
+  readonly log: (line: string) => void;
+}
+
+/** Both are held in memory by firmware and in transit by thin links. */
+const MAX_KERNEL_AND_RAMDISK_BYTES = 64 * 1024 * 1024;
+
+/** @throws {DrpError} "tool.missing" naming a package that cannot be had */
+export async function buildBootFiles(options: BuildBootFilesOptions): Promise<void> {
+  const { out, log } = options;
+  await mkdir(out, { recursive: true });
+  log("Debian packages for the boot files");
+  const packages = await bootPackages(options.cache);
+  const kernel = await findKernel(packages.kernel.root);
+  log("loaders for network and disk");
+  await copyNetworkLoaders(packages.ipxe.root, path.join(out, "loaders"));
+  const loader = await buildDiskLoader(
+    {
+      grubCommon: packages.grubCommon.root,
+      grubPc: packages.grubPc.root,
+      grubEfi: packages.grubEfi.root,
+      libraryDirs: packages.libraryDirs,
+    },
+    path.join(out, "disk-loader"),
+  );
+  log(`kernel ${kernel.release}, ramdisk`);
+  await copyFile(kernel.image, path.join(out, "vmlinuz"));
+  const tree = await planRamdisk({
+    kernel,
+    loader,
+    drp: options.drp,
+    busyboxRoot: packages.busybox.root,
+    e2fsprogsRoot: packages.e2fsprogs.root,
+    libraryDirs: packages.libraryDirs,
+    build: { builtAt: builtAtMs(), kernel: kernel.release, packages: packages.versions },
+  });
+  await writeRamdisk(tree, path.join(out, "ramdisk.img"));
+  log(await checkSize(out));
+}
+
+/** SOURCE_DATE_EPOCH (reproducible-builds.org) where it is set. */
+function builtAtMs(): number {
+  const fixedSeconds = Number(process.env.SOURCE_DATE_EPOCH);
+  return fixedSeconds > 0 ? fixedSeconds * 1000 : Date.now();
+}
+
+async function checkSize(out: string): Promise<string> {
+  const kernel = (await stat(path.join(out, "vmlinuz"))).size;
+  const ramdisk = (await stat(path.join(out, "ramdisk.img"))).size;
+  const sizes = `kernel ${formatBytes(kernel)}, ramdisk ${formatBytes(ramdisk)}`;
+  if (kernel + ramdisk > MAX_KERNEL_AND_RAMDISK_BYTES) {
+    throw new DrpError(
+      "internal",
+      `${sizes}: more than ${formatBytes(MAX_KERNEL_AND_RAMDISK_BYTES)} together`,
+    );
+  }
+  return sizes;
+}
+
+if (import.meta.main) {
+  const [drp = "dist/drp", out = "dist/boot", cache = ".cache/debian"] = process.argv.slice(2);
+  try {
+    await buildBootFiles({ drp, out, cache, log: line => console.error(`boot: ${line}`) });
+  } catch (error) {
+    console.error(`boot: ${describeErrorChain(error)}`);
+    if (error instanceof DrpError && error.advice !== undefined) console.error(`  → ${error.advice}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Fetches Debian packages and unpacks each into a folder of its own; installs nothing and needs no root where apt has
+ * its lists. A folder is named after the exact version, so that a second run finds everything and downloads nothing.
+ */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import { promisify } from "node:util";
+import { DrpError } from "../src/core/errors.ts";
+
+const run = promisify(execFile);
+
+export interface DebianPackage {
+  readonly name: string;
+  readonly version: string;
+  /** The package's files, laid out as under `/`. */
+  readonly root: string;
+}
+
+/**
+ * @param names packages of the host's own Debian release
+ * @param cacheDir made when missing
+ * @param lost what cannot be done without these packages, for the error: "no machine can boot over the network"
+ * @returns one for each name, in the same order
+ * @throws {DrpError} "tool.missing" naming the package
+ */
+export async function fetchDebianPackages(
+  names: readonly string[],
+  cacheDir: string,
+  lost: string,
+): Promise<DebianPackage[]> {
+  await mkdir(cacheDir, { recursive: true });
+  try {
+    const archives = await archiveNames(names);
+    const folderOf = (archive: string) => path.join(cacheDir, path.basename(archive, ".deb"));
+    await unpackArchives(
+      archives.filter(({ archive }) => !existsSync(folderOf(archive))),
+      cacheDir,
+      folderOf,
+    );
+    return archives.map(({ name, archive }) => ({
+      name,
+      version: decodeURIComponent(archive.split("_")[1] ?? ""),
+      root: folderOf(archive),
+    }));
+  } catch (cause) {
+    const blamed = blamedPackage(cause, names);
+    throw new DrpError("tool.missing", `Debian package ${blamed} could not be fetched: ${lost}`, {
+      advice: `Run "apt-get update" as root, then see what "apt-get download ${blamed}" says.`,
+      facts: { package: blamed },
+      cause,
+    });
+  }
+}
+
+/**
+ * The packages that a package depends on directly: how a metapackage names the real one, and a program its libraries.
+ *
+ * @param pattern which of them
+ */
+export async function debianDependencies(name: string, pattern: RegExp): Promise<string[]> {
+  await ensurePackageLists();
+  const { stdout } = await run("apt-cache", ["depends", "--important", name]);
+  const dependencies = Array.from(stdout.matchAll(/^ +(?:Pre)?Depends: (\S+)$/gm), match => match[1] ?? "");
+  return dependencies.filter(dependency => pattern.test(dependency));
+}
+
+interface Archive {
+  readonly name: string;
+  /** "grub-common_2.06-13+deb12u2_amd64.deb" */
+  readonly archive: string;
+}
+
+/** The archive of each package's candidate version; nothing is downloaded. */
+async function archiveNames(names: readonly string[]): Promise<Archive[]> {
+  await ensurePackageLists();
+  const { stdout } = await run("apt-get", ["download", "--print-uris", ...names]);
+  const archives = Array.from(stdout.matchAll(/^'\S+' (\S+\.deb) /gm), match => match[1] ?? "");
+  return names.map(name => {
+    const archive = archives.find(candidate => candidate.startsWith(`${name}_`));
+    if (archive === undefined) throw new Error(`apt-get names no archive for package ${name}`);
+    return { name, archive };
+  });
+}
+
+async function unpackArchives(
+  archives: readonly Archive[],
+  cacheDir: string,
+  folderOf: (archive: string) => string,
+): Promise<void> {
+  if (archives.length === 0) return;
+  const workDir = await mkdtemp(path.join(cacheDir, ".fetch-"));
+  try {
+    const names = archives.map(({ name }) => name);
+    // apt warns when its own unprivileged user cannot write here; as that user nothing could be written.
+    await run("apt-get", ["-q", "-o", "APT::Sandbox::User=root", "download", ...names], { cwd: workDir });
+    for (const { archive } of archives) {
+      const unfinished = path.join(workDir, "root");
+      await run("dpkg-deb", ["-x", path.join(workDir, archive), unfinished]);
+      // The folder gets its name when it is whole: an interrupted run leaves nothing that looks finished.
+      await rename(unfinished, folderOf(archive));
+    }
+  } finally {
+    await rm(workDir, { recursive: true, force: true });
+  }
+}
+
+/** apt says "Unable to locate package NAME", "Failed to fetch URL/NAME_…", dpkg-deb names the archive. */
+function blamedPackage(cause: unknown, names: readonly string[]): string {
+  const said = cause instanceof Error ? cause.message.split("\n").slice(1).join("\n") || cause.message : "";
+  return (
+    names.find(name => said.includes(`package ${name}`) || said.includes(`/${name}_`)) ?? names.join(", ")
+  );
+}
+
+async function ensurePackageLists(): Promise<void> {
+  const lists = await readdir("/var/lib/apt/lists").catch(() => []);
+  if (lists.some(list => /_Packages(\.|$)/.test(list))) return;
+  await run("apt-get", ["-q", "update"]);
+}
