@@ -1,0 +1,65 @@
+/**
+ * One network namespace with a bridge, as the switch of a small site: the hub has 10.77.0.1, each machine a tap on the
+ * bridge. A veth pair leads from this host into it, for a person's browser. Nothing leaves the host.
+ */
+import { run } from "./processes.ts";
+
+export const SITE_ADDRESS = "10.77.0.1";
+export const SITE_NETWORK = "10.77.0.0/24";
+
+export interface LabNetwork extends AsyncDisposable {
+  readonly namespace: string;
+  /** Where this host reaches the hub. */
+  readonly hostSideAddress: string;
+  /** Prefix that runs a command inside the namespace. */
+  readonly enter: readonly string[];
+  /** @returns the name of a new tap device on the bridge */
+  plugIn(machine: string): Promise<string>;
+}
+
+/** @throws Error that says what to do when this user may not make namespaces */
+export async function createLabNetwork(): Promise<LabNetwork> {
+  const namespace = `drplab${process.pid}`;
+  const link = `dl${process.pid}`;
+  // Link-local (RFC 3927), one /30 by process id, so that two labs at once do not meet.
+  const base = (process.pid % 8192) * 4;
+  const subnet = (last: number) => `169.254.${(base >> 8) + 128}.${(base & 255) + last}`;
+  try {
+    await run(["ip", "netns", "add", namespace]);
+  } catch (cause) {
+    throw new Error(
+      "the lab needs network namespaces, and this user may not make them: run it as root (or with CAP_SYS_ADMIN and CAP_NET_ADMIN)",
+      { cause },
+    );
+  }
+  const inside = (...args: string[]) => run(["ip", "-n", namespace, ...args]);
+  const network: LabNetwork = {
+    namespace,
+    hostSideAddress: subnet(2),
+    enter: ["ip", "netns", "exec", namespace],
+    async plugIn(machine) {
+      const tap = `tap-${machine}`;
+      await inside("tuntap", "add", "dev", tap, "mode", "tap");
+      await inside("link", "set", tap, "master", "br0", "up");
+      return tap;
+    },
+    async [Symbol.asyncDispose]() {
+      await run(["ip", "netns", "del", namespace]);
+    },
+  };
+  try {
+    await inside("link", "set", "lo", "up");
+    await inside("link", "add", "br0", "type", "bridge");
+    await inside("addr", "add", `${SITE_ADDRESS}/24`, "dev", "br0");
+    await inside("link", "set", "br0", "up");
+    await run(["ip", "link", "add", link, "type", "veth", "peer", "name", "host", "netns", namespace]);
+    await run(["ip", "addr", "add", `${subnet(1)}/30`, "dev", link]);
+    await run(["ip", "link", "set", link, "up"]);
+    await inside("addr", "add", `${subnet(2)}/30`, "dev", "host");
+    await inside("link", "set", "host", "up");
+  } catch (error) {
+    await network[Symbol.asyncDispose]();
+    throw error;
+  }
+  return network;
+}

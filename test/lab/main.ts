@@ -1,0 +1,37 @@
+/**
+ * `npm run lab`: the whole way on real firmware, as one timeline. `--keep` leaves it running until Ctrl-C, with the
+ * dashboard's address printed.
+ */
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describeErrorChain } from "../../src/core/errors.ts";
+import { firstInstall } from "./first-install.ts";
+import { Timeline } from "./timeline.ts";
+
+const keep = process.argv.includes("--keep");
+const timeline = new Timeline(
+  line => console.log(line),
+  process.stdout.isTTY && process.env.NO_COLOR === undefined,
+);
+
+const interruption = new AbortController();
+// Every time, not once: a terminal's Ctrl-C comes from the terminal and from npm, and ending takes a moment.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => interruption.abort());
+
+try {
+  await using lab = await firstInstall(timeline, interruption.signal);
+  timeline.title("Done");
+  for (const { name, secondsToHealthy } of lab.installed) {
+    timeline.block(`${name}: from power-on to healthy in ${secondsToHealthy.toFixed(1)} s`);
+  }
+  if (keep) {
+    const token = (await readFile(join(lab.hub.dataFolder, "admin.token"), "utf8")).trim();
+    timeline.block(`dashboard: ${lab.hub.dashboard}  (token: ${token})`);
+    timeline.block("the lab goes on until Ctrl-C");
+    if (!interruption.signal.aborted) await once(interruption.signal, "abort");
+  }
+} catch (error) {
+  console.error(`drp lab: ${interruption.signal.aborted ? "interrupted" : describeErrorChain(error)}`);
+  process.exitCode = 1;
+}

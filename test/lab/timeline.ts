@@ -1,0 +1,36 @@
+/** What the lab prints: one line per fact, with seconds since the start and who it is about. */
+
+const COLOURS = [36, 33, 35, 32, 34];
+
+export class Timeline {
+  readonly #startedAt = Date.now();
+  readonly #print: (line: string) => void;
+  readonly #colour: boolean;
+  readonly #actors: string[] = [];
+
+  constructor(print: (line: string) => void, colour: boolean) {
+    this.#print = print;
+    this.#colour = colour;
+  }
+
+  title(text: string): void {
+    this.#print("");
+    this.#print(this.#paint(1, text));
+  }
+
+  say(actor: string, text: string): void {
+    if (!this.#actors.includes(actor)) this.#actors.push(actor);
+    const seconds = ((Date.now() - this.#startedAt) / 1000).toFixed(1).padStart(6);
+    const colour = COLOURS[this.#actors.indexOf(actor) % COLOURS.length] ?? 0;
+    this.#print(`${seconds} s  ${this.#paint(colour, actor.padEnd(8))}  ${text}`);
+  }
+
+  /** Output of a command, as a person would see it. */
+  block(text: string): void {
+    for (const line of text.trimEnd().split("\n")) this.#print(`            ${line}`);
+  }
+
+  #paint(code: number, text: string): string {
+    return this.#colour ? `\u001b[${code}m${text}\u001b[0m` : text;
+  }
+}
