@@ -6,6 +6,7 @@
 /** Stable names; documented in docs/errors.md. A code never changes its meaning. */
 export type ErrorCode =
   | "auth.forbidden"
+  | "auth.limited"
   | "auth.missing"
   | "auth.rejected"
   | "boot-files.missing"
@@ -39,6 +40,7 @@ export type ErrorCode =
   | "request.too-large"
   | "signature.rejected"
   | "site.unknown"
+  | "site.unreachable"
   | "storage.full"
   | "timed-out"
   | "token.rejected"

@@ -45,6 +45,8 @@ export async function applyChange(db: Db, change: StoreChange): Promise<ChangeOu
     case "insert-image":
       await db.insertInto("images").values(imageToRow(change.image)).execute();
       return APPLIED;
+    case "require-image":
+      return requireImage(db, change.digest);
     case "delete-image":
       return deleteImage(db, change.digest);
     case "insert-token":
@@ -131,6 +133,11 @@ async function insertMacs(db: Db, machineId: string, macs: readonly MacAddress[]
   if (macs.length === 0) return;
   const rows = macs.map((mac, position) => ({ mac, machine_id: machineId, position }));
   await db.insertInto("machine_macs").values(rows).execute();
+}
+
+async function requireImage(db: Db, digest: string): Promise<ChangeOutcome> {
+  const row = await db.selectFrom("images").select("digest").where("digest", "=", digest).executeTakeFirst();
+  return row === undefined ? { kind: "refused", reason: "missing" } : APPLIED;
 }
 
 /** Refused as stale while a machine runs the image or an open intent names it, checked in the same transaction. */

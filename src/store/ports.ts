@@ -82,6 +82,9 @@ export type StoreChange =
   | { readonly kind: "update-machine"; readonly machine: MachineRecord; readonly expectedRevision: number }
   | { readonly kind: "delete-machine"; readonly id: string; readonly expectedRevision: number }
   | { readonly kind: "insert-image"; readonly image: ImageRecord }
+  /** Changes nothing: refuses the commit as missing unless the image is there, so that no order outlives its image. */
+  | { readonly kind: "require-image"; readonly digest: ImageDigest }
+  /** Refused as stale while a machine runs the image or an open intent names it. */
   | { readonly kind: "delete-image"; readonly digest: ImageDigest }
   | { readonly kind: "insert-token"; readonly token: TokenRecord }
   | { readonly kind: "delete-token"; readonly id: string }

@@ -1,0 +1,27 @@
+/** Every route of the API, in the order of the documentation. */
+import type { Authenticator } from "./authenticator.ts";
+import type { ApiDeps } from "./deps.ts";
+import type { Route } from "./route.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { hubRoutes } from "./routes/hub.ts";
+import { imageKeyRoutes } from "./routes/image-keys.ts";
+import { imageRoutes } from "./routes/images.ts";
+import { installRoutes } from "./routes/installs.ts";
+import { machineRoutes } from "./routes/machines.ts";
+import { sessionRoutes } from "./routes/session.ts";
+import { siteRoutes } from "./routes/sites.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
+
+export function apiRoutes(deps: ApiDeps, authenticator: Authenticator): Route[] {
+  return [
+    ...siteRoutes(deps),
+    ...machineRoutes(deps),
+    ...installRoutes(deps),
+    ...imageRoutes(deps),
+    ...imageKeyRoutes(deps),
+    ...tokenRoutes(deps),
+    ...eventRoutes(deps),
+    ...hubRoutes(deps),
+    ...sessionRoutes(authenticator),
+  ];
+}

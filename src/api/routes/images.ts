@@ -1,0 +1,130 @@
+import { z } from "zod";
+import type { MachineRecord } from "../../agent/hub/machine-record.ts";
+import { formatBytes } from "../../core/bytes.ts";
+import { DrpError } from "../../core/errors.ts";
+import type { IngestedImage } from "../../images/io/registry.ts";
+import type { ImageDigest } from "../../images/manifest.ts";
+import type { ImageRecord, Store } from "../../store/ports.ts";
+import { audit } from "../audit.ts";
+import type { ApiDeps } from "../deps.ts";
+import { answerPage, pageQuery } from "../paging.ts";
+import { requireImage } from "../references.ts";
+import { defineRoute, EMPTY, json, type Route } from "../route.ts";
+import { imageSchema, pageOf, pushedImageSchema } from "../wire.ts";
+
+export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
+  return [
+    defineRoute({
+      method: "get",
+      path: "/api/v1/images",
+      role: "viewer",
+      summary: "Lists images, newest first",
+      query: z.strictObject(pageQuery),
+      status: 200,
+      answer: pageOf(imageSchema),
+      handle: ({ query }) =>
+        answerPage(
+          query,
+          page => store.listImages(page),
+          image => image.digest,
+          images => [...images],
+        ),
+    }),
+    defineRoute({
+      method: "get",
+      path: "/api/v1/images/{image}",
+      role: "viewer",
+      summary: "Shows one image, by digest, unique prefix, NAME:VERSION or unique version",
+      status: 200,
+      answer: imageSchema,
+      handle: async call => json(await requireImage(store, call.param("image"))),
+    }),
+    defineRoute({
+      method: "post",
+      path: "/api/v1/images",
+      role: "ci",
+      summary: "Pushes a bundle: a tar, plain or zstd, as docs/architecture.md describes it",
+      body: "stream",
+      status: 201,
+      answer: pushedImageSchema,
+      handle: async ({ upload, caller }) => {
+        const ingested = await registry.ingestBundle(upload, await store.listImageKeys());
+        const image = imageRecord(ingested, caller.name, clock());
+        const outcome = await store.commit([
+          { kind: "insert-image", image },
+          audit({
+            kind: "image.pushed",
+            at: image.pushedAt,
+            caller,
+            did: `pushed ${image.name}:${image.version} (${formatBytes(image.dataBytes)} of data)`,
+            facts: { image: image.digest, keyId: image.keyId },
+          }),
+        ]);
+        const known = outcome.kind === "conflict";
+        return json({
+          image: known ? await requireImage(store, image.digest) : image,
+          alreadyPresent: known,
+        });
+      },
+    }),
+    defineRoute({
+      method: "delete",
+      path: "/api/v1/images/{image}",
+      role: "operator",
+      summary: "Removes an image that no machine runs and no open order names",
+      status: 204,
+      handle: async ({ param, caller }) => {
+        const image = await requireImage(store, param("image"));
+        const outcome = await store.commit([
+          { kind: "delete-image", digest: image.digest },
+          audit({
+            kind: "image.deleted",
+            at: clock(),
+            caller,
+            did: `removed ${image.name}:${image.version}`,
+            facts: { image: image.digest },
+          }),
+        ]);
+        if (outcome.kind === "conflict" && outcome.reason === "stale") throw await inUse(store, image);
+        await registry.remove(image.digest);
+        return EMPTY;
+      },
+    }),
+  ];
+}
+
+function imageRecord(
+  { manifest, digest, dataBytes, keyId }: IngestedImage,
+  by: string,
+  now: number,
+): ImageRecord {
+  const { name, version, architecture, payloads } = manifest;
+  const sizeBytes = payloads.reduce((sum, payload) => sum + payload.sizeBytes, 0);
+  return { digest, name, version, architecture, sizeBytes, dataBytes, keyId, pushedAt: now, pushedBy: by };
+}
+
+const NAMED_USERS = 3;
+
+async function inUse(store: Store, image: ImageRecord): Promise<DrpError> {
+  const users = await findUsers(store, image.digest);
+  return new DrpError("image.in-use", `${image.name}:${image.version} is used by ${users.join(", ")}`, {
+    advice: "Install another image on them first, or cancel their open orders.",
+  });
+}
+
+async function findUsers(store: Store, digest: ImageDigest): Promise<string[]> {
+  const users: string[] = [];
+  for (let after: string | undefined; users.length < NAMED_USERS; ) {
+    const page = await store.listMachines({ ...(after === undefined ? {} : { after }), limit: 500 });
+    users.push(...page.filter(machine => uses(machine, digest)).map(machine => machine.name));
+    after = page.at(-1)?.name;
+    if (after === undefined) break;
+  }
+  return users.slice(0, NAMED_USERS);
+}
+
+function uses({ running, state }: MachineRecord, digest: ImageDigest): boolean {
+  if (running?.image === digest) return true;
+  if (state.kind === "booting") return state.image === digest;
+  return (state.kind === "assigned" || state.kind === "installing") && state.intent.image === digest;
+}

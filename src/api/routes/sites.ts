@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { DrpError } from "../../core/errors.ts";
+import type { SiteRecord, Store } from "../../store/ports.ts";
+import { audit } from "../audit.ts";
+import { compareAndSet } from "../compare-and-set.ts";
+import type { ApiDeps } from "../deps.ts";
+import { answerPage, pageQuery } from "../paging.ts";
+import { requireSite } from "../references.ts";
+import { defineRoute, type Route, revised } from "../route.ts";
+import { pageOf, type Site, siteSchema, updateSiteSchema } from "../wire.ts";
+
+export function siteRoutes({ store, clock }: ApiDeps): Route[] {
+  return [
+    defineRoute({
+      method: "get",
+      path: "/api/v1/sites",
+      role: "viewer",
+      summary: "Lists sites by name",
+      query: z.strictObject(pageQuery),
+      status: 200,
+      answer: pageOf(siteSchema),
+      handle: ({ query }) =>
+        answerPage(
+          query,
+          page => store.listSites(page),
+          site => site.name,
+          sites => Promise.all(sites.map(site => siteToWire(store, site))),
+        ),
+    }),
+    defineRoute({
+      method: "get",
+      path: "/api/v1/sites/{site}",
+      role: "viewer",
+      summary: "Shows one site, by id or name",
+      status: 200,
+      answer: siteSchema,
+      handle: async call => revised(await siteToWire(store, await requireSite(store, call.param("site")))),
+    }),
+    defineRoute({
+      method: "patch",
+      path: "/api/v1/sites/{site}",
+      role: "admin",
+      summary: "Changes a site's labels or what it does with unknown machines",
+      body: updateSiteSchema,
+      status: 200,
+      answer: siteSchema,
+      handle: async ({ param, body, caller, expectedRevision }) => {
+        const site = await compareAndSet<SiteRecord>({
+          store,
+          expectedRevision,
+          read: () => requireSite(store, param("site")),
+          decide: current => {
+            const changed: SiteRecord = {
+              ...current,
+              unknown: body.unknown ?? current.unknown,
+              labels: body.labels ?? current.labels,
+              revision: current.revision + 1,
+            };
+            return {
+              changed,
+              changes: [
+                { kind: "update-site", site: changed, expectedRevision: current.revision },
+                audit({
+                  kind: "site.updated",
+                  at: clock(),
+                  caller,
+                  did: `changed site ${changed.name}`,
+                  siteId: changed.id,
+                  facts: { unknown: changed.unknown },
+                }),
+              ],
+            };
+          },
+          taken: ({ name }) => new DrpError("name.taken", `another site is called ${name}`),
+        });
+        return revised(await siteToWire(store, site));
+      },
+    }),
+  ];
+}
+
+async function siteToWire(store: Store, site: SiteRecord): Promise<Site> {
+  const { id, name, labels, unknown, createdAt, revision } = site;
+  const machines = Object.fromEntries(await store.countMachines(id));
+  return { id, name, labels, unknown, machines, createdAt, revision };
+}
