@@ -33,3 +33,11 @@ export function collectLabel(text: string, labels: Record<string, string> = {}):
 export function collect(text: string, list: readonly string[] = []): string[] {
   return [...list, text];
 }
+
+/** "512MiB", "2GiB" → bytes. */
+export function parseSize(text: string): number {
+  const match = /^(\d{1,6})(KiB|MiB|GiB|TiB)$/.exec(text);
+  const power = ["KiB", "MiB", "GiB", "TiB"].indexOf(match?.[2] ?? "");
+  if (match === null) throw new InvalidArgumentError("Write it as 512MiB or 2GiB.");
+  return Number(match[1]) * 1024 ** (power + 1);
+}

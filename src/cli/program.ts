@@ -1,8 +1,8 @@
 /** The whole command tree: a file per noun, plus the tables of what runs on this host. */
 import { Argument, Command, Option } from "commander";
-import { Cli, type CliContext, firstArgument, type OpenContext } from "./cli.ts";
+import { Cli, firstArgument, type OpenContext } from "./cli.ts";
 import { completionScript, SHELLS, type Shell } from "./completion.ts";
-import type { ExitCode } from "./exit-code.ts";
+import { LOCAL_COMMANDS } from "./local-commands.ts";
 import { addEvents } from "./nouns/events.ts";
 import { addImages } from "./nouns/images.ts";
 import { addLeases } from "./nouns/leases.ts";
@@ -12,37 +12,9 @@ import { addStatus } from "./nouns/status.ts";
 import { addTokens } from "./nouns/tokens.ts";
 import { addWhy } from "./nouns/why.ts";
 import { OUTPUT_FORMATS } from "./output.ts";
+import { ROLE_COMMANDS } from "./role-commands.ts";
 
-/** A command that main.ts runs itself, long before this tree: here it only shows in --help. */
-export interface RoleCommand {
-  /** "serve", "machine install" */
-  readonly path: string;
-  readonly summary: string;
-}
-
-/** A command that works on this host instead of through the hub. */
-export interface LocalCommand {
-  /** "images build": parents that exist already are reused. */
-  readonly path: string;
-  readonly summary: string;
-  /** Arguments and flags. */
-  readonly declare: (command: Command) => void;
-  readonly run: (call: LocalCall) => Promise<ExitCode | undefined> | Promise<void>;
-}
-
-export interface LocalCall {
-  readonly context: CliContext;
-  readonly args: readonly string[];
-  readonly options: Readonly<Record<string, unknown>>;
-}
-
-export interface ProgramTables {
-  readonly version: string;
-  readonly localCommands: readonly LocalCommand[];
-  readonly roleCommands: readonly RoleCommand[];
-}
-
-export function buildProgram(tables: ProgramTables, open: OpenContext): Cli {
+export function buildProgram(open: OpenContext): Cli {
   const root = new Command("drp")
     .description("Provisions edge fleets: network boot, immutable images, rollouts site by site.")
     .addOption(
@@ -59,8 +31,8 @@ export function buildProgram(tables: ProgramTables, open: OpenContext): Cli {
     .exitOverride();
   const cli = new Cli(root, open);
 
-  for (const role of tables.roleCommands) declarePath(root, role.path, role.summary);
-  addStatus(cli, tables.version);
+  for (const role of ROLE_COMMANDS) declarePath(root, role.path, role.summary);
+  addStatus(cli);
   addSites(cli);
   addMachines(cli);
   addImages(cli);
@@ -68,10 +40,10 @@ export function buildProgram(tables: ProgramTables, open: OpenContext): Cli {
   addTokens(cli);
   addEvents(cli);
   addWhy(cli);
-  for (const local of tables.localCommands) {
+  for (const local of LOCAL_COMMANDS) {
     const command = declarePath(root, local.path, local.summary);
     local.declare(command);
-    cli.on(command, call => local.run(call));
+    cli.on<never>(command, local.run);
   }
   addCompletion(cli);
   return cli;

@@ -3,17 +3,15 @@ import { CommanderError } from "commander";
 import { type ExitCode, exitCodeOf } from "./exit-code.ts";
 import { describeError } from "./format/describe-error.ts";
 import { openContext } from "./io/open-context.ts";
-import { buildProgram, type ProgramTables } from "./program.ts";
-
-export type { LocalCommand, ProgramTables, RoleCommand } from "./program.ts";
+import { buildProgram } from "./program.ts";
 
 /**
  * @param argv without node and script: `process.argv.slice(2)`
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage, 3 timed out
  */
-export async function runCli(argv: readonly string[], tables: ProgramTables): Promise<ExitCode> {
+export async function runCli(argv: readonly string[]): Promise<ExitCode> {
   let close = () => {};
-  const cli = buildProgram(tables, flags => {
+  const cli = buildProgram(flags => {
     const opened = openContext(flags);
     close = opened.close;
     return opened.context;

@@ -4,8 +4,9 @@ import { formatDuration } from "../../core/time.ts";
 import type { Cli } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { printable } from "../format/table.ts";
+import { VERSION } from "../version.ts";
 
-export function addStatus(cli: Cli, version: string): void {
+export function addStatus(cli: Cli): void {
   cli.on(
     cli.root.command("status").description("what the hub runs, and what is off and why"),
     async ({ context }) => {
@@ -18,8 +19,8 @@ export function addStatus(cli: Cli, version: string): void {
   );
 
   cli.on(cli.root.command("version").description("of this program"), async ({ context }) => {
-    context.out.record({ version, node: process.versions.node }, [
-      ["drp", version],
+    context.out.record({ version: VERSION, node: process.versions.node }, [
+      ["drp", VERSION],
       ["node", process.versions.node],
     ]);
   });

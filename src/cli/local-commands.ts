@@ -1,0 +1,174 @@
+/**
+ * The one table of commands that work on this host instead of through the hub, and the one file of the CLI that may call
+ * the domain. Each is loaded when it runs, so that every other command starts without it.
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { ARCHITECTURES, type Architecture } from "../core/architecture.ts";
+import { formatBytes } from "../core/bytes.ts";
+import { DrpError } from "../core/errors.ts";
+import type { HealthCheck } from "../images/manifest.ts";
+import type { Invocation } from "./cli.ts";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import { renderChecks } from "./format/doctor-report.ts";
+import { shortDigest } from "./format/words.ts";
+import { collect, parsePort, parseSize } from "./options.ts";
+
+export interface LocalCommand {
+  /** "images build": parents that exist already are reused. */
+  readonly path: string;
+  readonly summary: string;
+  /** Arguments and flags. */
+  readonly declare: (command: Command) => void;
+  readonly run: (call: Invocation<never>) => Promise<ExitCode | undefined> | Promise<void>;
+}
+
+export const LOCAL_COMMANDS: readonly LocalCommand[] = [
+  {
+    path: "images build",
+    summary: "make a signed bundle from a root file system",
+    declare: command =>
+      command
+        .option("--rootfs <folder>", "the whole system, with /boot/vmlinuz and /boot/initrd.img")
+        .addOption(new Option("--image-file <file>", "a raw ext4 file system").conflicts("rootfs"))
+        .requiredOption("--name <name>")
+        .requiredOption("--version <version>")
+        .requiredOption("--key <file>", "private key of `drp images keys create`")
+        .requiredOption("--out <file>", "the bundle to write")
+        .addOption(new Option("--arch <architecture>").choices(ARCHITECTURES).default("amd64"))
+        .option("--kernel-argument <argument>", "(repeatable)", collect, [])
+        .option("--health-check <name=command>", "exit code 0 is a pass (repeatable)", collectHealthCheck, [])
+        .option("--size <size>", "of the file system, such as 2GiB (default: what it needs)", parseSize)
+        .option("--created-at <time>", "same input and time give the same digest (default: now)", parseTime),
+    run: buildImageBundle,
+  },
+  {
+    path: "images keys create",
+    summary: "make a key pair that signs images",
+    declare: command => command.argument("<name>", "of the files NAME.key and NAME.pub"),
+    run: createImageKey,
+  },
+  {
+    path: "config check",
+    summary: "read the configuration as `drp serve` would",
+    declare: command =>
+      command.option("--config <file>", "instead of drp.yaml").option("--data <folder>", "the data folder"),
+    run: checkConfig,
+  },
+  {
+    path: "doctor",
+    summary: "ask this network what a booting machine would meet",
+    declare: command =>
+      command
+        .option("--host <address>", "the boot server to ask", "127.0.0.1")
+        .option("--tftp-port <port>", "of the boot server", parsePort, 69)
+        .option("--boot-http-port <port>", "of the boot server", parsePort, 8091)
+        .option("--interface <name>", "ask for DHCP servers only here"),
+    run: runDoctor,
+  },
+];
+
+interface BuildOptions {
+  readonly rootfs?: string;
+  readonly imageFile?: string;
+  readonly name: string;
+  readonly version: string;
+  readonly key: string;
+  readonly out: string;
+  readonly arch: Architecture;
+  readonly kernelArgument: readonly string[];
+  readonly healthCheck: readonly HealthCheck[];
+  readonly size?: number;
+  readonly createdAt?: number;
+}
+
+async function buildImageBundle({ context, options }: Invocation<BuildOptions>): Promise<void> {
+  const { buildImage } = await import("../images/io/build-image.ts");
+  const bar = context.startProgress();
+  try {
+    const built = await buildImage({
+      source: sourceOf(options),
+      name: options.name,
+      version: options.version,
+      architecture: options.arch,
+      kernelArguments: options.kernelArgument,
+      healthChecks: options.healthCheck,
+      privateKeyPem: context.readTextFile(options.key),
+      out: options.out,
+      ...(options.size === undefined ? {} : { sizeBytes: options.size }),
+      createdAt: options.createdAt ?? context.now(),
+      onProgress: ({ phase, doneBytes, totalBytes }) => bar.update({ label: phase, doneBytes, totalBytes }),
+    });
+    bar.stop();
+    const sizes = `${formatBytes(built.bundleBytes)} for ${formatBytes(built.sizeBytes)} of image`;
+    context.out.done(
+      built,
+      `${options.out}: ${options.name}:${options.version}, ${sizes} (${shortDigest(built.digest)})`,
+    );
+    context.out.remark(`next: drp images push ${options.out}`);
+  } finally {
+    bar.stop();
+  }
+}
+
+function sourceOf({ rootfs, imageFile }: BuildOptions): { rootfsDir: string } | { imageFile: string } {
+  if (rootfs !== undefined) return { rootfsDir: rootfs };
+  if (imageFile !== undefined) return { imageFile };
+  throw new DrpError("request.invalid", "nothing to build from", {
+    advice: "Give --rootfs FOLDER or --image-file FILE.",
+  });
+}
+
+async function createImageKey({ context, args }: Invocation<unknown>): Promise<void> {
+  const { createKeyFiles } = await import("../images/io/key-files.ts");
+  const [name = ""] = args;
+  const files = await createKeyFiles(name);
+  context.out.done(
+    files,
+    `${files.privateKeyPath} signs, ${files.publicKeyPath} proves (key id ${files.keyId.slice(0, 16)})`,
+  );
+  context.out.remark(`next: drp images keys trust ${name} ${files.publicKeyPath}`);
+}
+
+async function checkConfig({
+  context,
+  options,
+}: Invocation<{ config?: string; data?: string }>): Promise<void> {
+  const { loadSettings } = await import("../daemon/settings.ts");
+  const settings = await loadSettings(options);
+  context.out.done(settings, "the configuration is good");
+}
+
+interface DoctorOptions {
+  readonly host: string;
+  readonly tftpPort: number;
+  readonly bootHttpPort: number;
+  readonly interface?: string;
+}
+
+async function runDoctor({ context, options }: Invocation<DoctorOptions>): Promise<ExitCode> {
+  const { examine } = await import("./io/examine.ts");
+  const checks = await examine(options);
+  if (context.out.device.format === "table")
+    context.out.device.write(renderChecks(checks, context.out.paint));
+  else context.out.list(checks, [], "");
+  return checks.some(check => check.result === "problem") ? EXIT.failed : EXIT.done;
+}
+
+/** "kubelet=/usr/bin/systemctl is-active kubelet": split at blanks, never read by a shell. */
+function collectHealthCheck(text: string, checks: readonly HealthCheck[]): HealthCheck[] {
+  const equals = text.indexOf("=");
+  const exec = text
+    .slice(equals + 1)
+    .split(/\s+/)
+    .filter(Boolean);
+  if (equals < 1 || exec.length === 0) throw new InvalidArgumentError("Write it as NAME=COMMAND ARGUMENT …");
+  return [...checks, { name: text.slice(0, equals), exec, timeoutSeconds: DEFAULT_CHECK_SECONDS }];
+}
+
+const DEFAULT_CHECK_SECONDS = 30;
+
+function parseTime(text: string): number {
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) throw new InvalidArgumentError("Write it as 2026-03-01T12:00:00Z.");
+  return at;
+}

@@ -1,0 +1,11 @@
+/** Commands that main.ts starts itself, before this tree is loaded: they stand here for --help and completion. */
+export interface RoleCommand {
+  readonly path: string;
+  readonly summary: string;
+}
+
+export const ROLE_COMMANDS: readonly RoleCommand[] = [
+  { path: "serve", summary: "run the hub, with a local site" },
+  { path: "machine install", summary: "in the boot ramdisk: register, then install what the site orders" },
+  { path: "machine run", summary: "in the installed system: check health and report it" },
+];

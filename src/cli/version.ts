@@ -1,0 +1,4 @@
+/** This program's release. */
+import packageJson from "../../package.json" with { type: "json" };
+
+export const VERSION: string = packageJson.version;
