@@ -36,7 +36,7 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
         .requiredOption("--out <file>", "the bundle to write")
         .addOption(new Option("--arch <architecture>").choices(ARCHITECTURES).default("amd64"))
         .option("--kernel-argument <argument>", "(repeatable)", collect, [])
-        .option("--health-check <name=command>", "exit code 0 is a pass (repeatable)", collectHealthCheck, [])
+        .option("--health <name=command>", "exit code 0 is a pass (repeatable)", collectHealthCheck, [])
         .option("--size <size>", "of the file system, such as 2GiB (default: what it needs)", parseSize)
         .option("--created-at <time>", "same input and time give the same digest (default: now)", parseTime),
     run: buildImageBundle,
@@ -44,7 +44,7 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
   {
     path: "images keys create",
     summary: "make a key pair that signs images",
-    declare: command => command.argument("<name>", "of the files NAME.key and NAME.pub"),
+    declare: command => command.argument("<path>", "of the files PATH.key and PATH.pub"),
     run: createImageKey,
   },
   {
@@ -76,7 +76,7 @@ interface BuildOptions {
   readonly out: string;
   readonly arch: Architecture;
   readonly kernelArgument: readonly string[];
-  readonly healthCheck: readonly HealthCheck[];
+  readonly health: readonly HealthCheck[];
   readonly size?: number;
   readonly createdAt?: number;
 }
@@ -91,7 +91,7 @@ async function buildImageBundle({ context, options }: Invocation<BuildOptions>):
       version: options.version,
       architecture: options.arch,
       kernelArguments: options.kernelArgument,
-      healthChecks: options.healthCheck,
+      healthChecks: options.health,
       privateKeyPem: context.readTextFile(options.key),
       out: options.out,
       ...(options.size === undefined ? {} : { sizeBytes: options.size }),
@@ -126,7 +126,7 @@ async function createImageKey({ context, args }: Invocation<unknown>): Promise<v
     files,
     `${files.privateKeyPath} signs, ${files.publicKeyPath} proves (key id ${files.keyId.slice(0, 16)})`,
   );
-  context.out.remark(`next: drp images keys trust ${name} ${files.publicKeyPath}`);
+  context.out.remark(`next: drp images keys trust ${files.publicKeyPath}`);
 }
 
 async function checkConfig({

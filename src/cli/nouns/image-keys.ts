@@ -23,11 +23,12 @@ export function addImageKeys(cli: Cli, images: Command): void {
 
   const trust = keys
     .command("trust")
-    .argument("<name>")
-    .argument("<file>", "public key (PEM)")
+    .argument("<file>", "public key (PEM), such as ci.pub")
+    .option("--name <name>", "what to call it (default: the file's name)")
     .description("accept images that are signed with this key");
-  cli.on(trust, async call => {
-    const [name = "", file = ""] = call.args;
+  cli.on<{ name?: string }>(trust, async call => {
+    const file = firstArgument(call);
+    const name = call.options.name ?? nameOfFile(file);
     const body = { name, publicKeyPem: call.context.readTextFile(file) };
     const key = await call.context.api().post("/image-keys", body, imageKeySchema);
     call.context.out.done(key, `images signed with ${key.name} (${shortKeyId(key)}) are accepted now`);
@@ -42,6 +43,12 @@ export function addImageKeys(cli: Cli, images: Command): void {
     await call.context.api().delete(`/image-keys/${key.keyId}`);
     call.context.out.done(key, `images signed with ${key.name} are refused from now on`);
   });
+}
+
+/** "keys/ci.pub" → "ci" */
+function nameOfFile(file: string): string {
+  const base = file.slice(file.lastIndexOf("/") + 1);
+  return base.replace(/\.[^.]+$/, "").toLowerCase();
 }
 
 const shortKeyId = (key: ImageKey) => key.keyId.slice(0, KEY_ID_CHARACTERS);
