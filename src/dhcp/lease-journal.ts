@@ -1,0 +1,104 @@
+/**
+ * The lease journal's bytes: a first line that names the format, then one line for each durable change, a checksum before
+ * its JSON. Knows no file; `io/lease-journal.ts` does.
+ */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { DrpError } from "../core/errors.ts";
+import { formatIpv4, type Ipv4, parseIpv4 } from "../core/ipv4.ts";
+import { type MacAddress, parseMac } from "../core/mac.ts";
+import type { DurableChange, LeaseChange } from "./leases.ts";
+
+export interface DecodedJournal {
+  readonly changes: readonly DurableChange[];
+  /** Bytes before the torn end that a power cut may leave; the whole length when nothing is torn. */
+  readonly intactBytes: number;
+}
+
+/** 32 bits of SHA-256: finds a torn or rotten line; nobody is kept from forging one. */
+const CHECKSUM_LENGTH = 8;
+
+export const JOURNAL_HEADER = encodeLine({ format: "drp-leases", version: 1 });
+
+const address = z.string().transform((text, context): Ipv4 => {
+  const parsed = parseIpv4(text);
+  if (parsed === undefined) context.addIssue("not an IPv4 address");
+  return parsed ?? (0 as Ipv4);
+});
+const mac = z.string().transform((text, context): MacAddress => {
+  const parsed = parseMac(text);
+  if (parsed === undefined) context.addIssue("not a MAC address");
+  return parsed ?? ("" as MacAddress);
+});
+const until = z.int();
+const lineSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("lease"), address, mac, hostname: z.string().nullable(), until }),
+  z.object({ kind: z.literal("release"), address, mac }),
+  z.object({ kind: z.literal("decline"), address, mac, until }),
+]);
+
+/** Whether a change must be on disk before its reply leaves. */
+export function isDurable(change: LeaseChange): change is DurableChange {
+  return change.kind !== "offer";
+}
+
+export function encodeChange(change: DurableChange): string {
+  if (change.kind === "lease") {
+    const { address, mac, hostname, expiresAt } = change.lease;
+    return encodeLine({ kind: "lease", address: formatIpv4(address), mac, hostname, until: expiresAt });
+  }
+  return encodeLine({ ...change, address: formatIpv4(change.address) });
+}
+
+/**
+ * A damaged end is what a power cut leaves of a write that was never acknowledged: it is cut off. Damage with intact lines
+ * behind it is something else, and leases that were given out may be lost: that is refused.
+ *
+ * @param fileName for the error
+ * @throws {DrpError} lease-journal.damaged with the offset in bytes
+ */
+export function decodeJournal(bytes: Uint8Array, fileName: string): DecodedJournal {
+  const changes: DurableChange[] = [];
+  let damagedAt: number | undefined;
+  let offset = 0;
+  while (offset < bytes.length) {
+    const newline = bytes.indexOf(0x0a, offset);
+    const end = newline < 0 ? bytes.length : newline + 1;
+    const line = newline < 0 ? undefined : decodeLine(bytes.subarray(offset, newline));
+    if (line === undefined) damagedAt ??= offset;
+    else if (damagedAt !== undefined) throw damaged(fileName, damagedAt);
+    else if (line !== "header") changes.push(line);
+    offset = end;
+  }
+  return { changes, intactBytes: damagedAt ?? bytes.length };
+}
+
+function damaged(fileName: string, offset: number): DrpError {
+  return new DrpError("lease-journal.damaged", `lease journal ${fileName} is damaged at byte ${offset}`, {
+    advice:
+      "Put the file back from a backup, or move it away: then start with no known leases, best after the longest lease time.",
+    facts: { file: fileName, offsetBytes: offset },
+  });
+}
+
+function decodeLine(bytes: Uint8Array): DurableChange | "header" | undefined {
+  const text = Buffer.from(bytes).toString("utf8");
+  const json = text.slice(CHECKSUM_LENGTH + 1);
+  if (text.slice(0, CHECKSUM_LENGTH + 1) !== `${checksum(json)} `) return undefined;
+  if (`${text}\n` === JOURNAL_HEADER) return "header";
+  const parsed = lineSchema.safeParse(JSON.parse(json));
+  if (!parsed.success) return undefined;
+  const line = parsed.data;
+  if (line.kind !== "lease") return line;
+  const { address, mac, hostname, until } = line;
+  return { kind: "lease", lease: { address, mac, hostname, expiresAt: until } };
+}
+
+function encodeLine(content: Readonly<Record<string, unknown>>): string {
+  const json = JSON.stringify(content);
+  return `${checksum(json)} ${json}\n`;
+}
+
+function checksum(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, CHECKSUM_LENGTH);
+}

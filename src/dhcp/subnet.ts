@@ -1,0 +1,40 @@
+/** A network that we give addresses in: what it offers, and which of its addresses are free to give. */
+import { broadcastAddress, type Ipv4, type Ipv4Network, networkContains } from "../core/ipv4.ts";
+import type { MacAddress } from "../core/mac.ts";
+import { type AddressRange, subtractRanges } from "./ranges.ts";
+
+export interface Reservation {
+  readonly mac: MacAddress;
+  readonly address: Ipv4;
+}
+
+export interface Subnet {
+  readonly network: Ipv4Network;
+  readonly pools: readonly AddressRange[];
+  readonly exclusions: readonly AddressRange[];
+  readonly reservations: readonly Reservation[];
+  /** Null where nothing lies beyond the network. */
+  readonly router: Ipv4 | null;
+  readonly dns: readonly Ipv4[];
+  readonly leaseSeconds: number;
+}
+
+/**
+ * The pools without what nobody may get by chance: exclusions, reserved addresses, the router, the network's first and
+ * last address, and our own.
+ */
+export function assignableRanges(subnet: Subnet, ownAddresses: readonly Ipv4[]): AddressRange[] {
+  const single = [
+    subnet.network.network,
+    broadcastAddress(subnet.network),
+    ...(subnet.router === null ? [] : [subnet.router]),
+    ...subnet.reservations.map(reservation => reservation.address),
+    ...ownAddresses,
+  ];
+  const holes = [...subnet.exclusions, ...single.map(address => ({ first: address, last: address }))];
+  return subtractRanges(subnet.pools, holes);
+}
+
+export function findSubnet(subnets: readonly Subnet[], address: Ipv4): Subnet | undefined {
+  return subnets.find(subnet => networkContains(subnet.network, address));
+}

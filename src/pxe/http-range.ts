@@ -1,0 +1,18 @@
+/** Which bytes of a file a request asks for (RFC 9110 §14): one range; several are answered with the whole file. */
+
+export type ByteRange =
+  | { readonly kind: "whole" }
+  /** Both ends belong to it. */
+  | { readonly kind: "part"; readonly first: number; readonly last: number }
+  | { readonly kind: "unsatisfiable" };
+
+/** @param header the Range field; undefined or malformed asks for everything */
+export function parseRange(header: string | undefined, sizeBytes: number): ByteRange {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "");
+  const [, from = "", to = ""] = match ?? [];
+  if (match === null || (from === "" && to === "")) return { kind: "whole" };
+  const first = from === "" ? Math.max(0, sizeBytes - Number(to)) : Number(from);
+  const last = from === "" || to === "" ? sizeBytes - 1 : Math.min(Number(to), sizeBytes - 1);
+  if (from !== "" && to !== "" && Number(to) < first) return { kind: "whole" };
+  return first > last ? { kind: "unsatisfiable" } : { kind: "part", first, last };
+}
