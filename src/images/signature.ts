@@ -1,10 +1,10 @@
 /** Vouching for an image: an Ed25519 signature (RFC 8032) over the canonical manifest, and the check that believes it. */
 import { createPublicKey, sign, verify } from "node:crypto";
-import type { z } from "zod";
 import { DrpError } from "../core/errors.ts";
 import { canonicalText } from "./canonical.ts";
 import { parseSigningKey, type TrustedKey } from "./keys.ts";
 import { CHUNK_BYTES, type Manifest, type ManifestSignature, manifestSchema } from "./manifest.ts";
+import { describeSchemaIssue } from "./schema-issue.ts";
 
 /** 65,536 chunk digests are 4.5 MB of JSON; the rest is kernel arguments and health checks. */
 export const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
@@ -74,19 +74,12 @@ function parseManifest(text: string): Manifest {
   }
   const parsed = manifestSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  if (issue?.path[0] === "formatVersion") {
+  if (parsed.error.issues[0]?.path[0] === "formatVersion") {
     throw new DrpError("version.unsupported", "the manifest's format is newer than this program", {
       advice: "Update drp, or build the image with this version's `drp images build`.",
     });
   }
-  throw malformed(`the manifest's ${issue === undefined ? "content is invalid" : describeIssue(issue)}`);
-}
-
-/** "payloads[0].sizeBytes: Invalid input" */
-function describeIssue(issue: z.core.$ZodIssue): string {
-  const field = issue.path.map(key => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
-  return `${field.replace(/^\./, "") || "top level"}: ${issue.message}`;
+  throw malformed(`the manifest's ${describeSchemaIssue(parsed.error)}`);
 }
 
 const BUILD_AGAIN = "Build the bundle again with `drp images build`.";

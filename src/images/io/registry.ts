@@ -1,9 +1,27 @@
 /** Where the hub keeps images: each chunk once, a manifest visible only when every chunk of it is safe on disk. */
+import { mkdir, readdir, readFile, rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
+import { chunkLength, countDataBytes, isZeroChunk } from "../chunker.ts";
+import { chunkDigest, imageDigest } from "../digest.ts";
 import type { TrustedKey } from "../keys.ts";
-import type { ChunkDigest, ImageDigest, Manifest } from "../manifest.ts";
+import {
+  type ChunkDigest,
+  type ImageDigest,
+  imageDigestSchema,
+  type Manifest,
+  manifestSchema,
+  type Payload,
+  signatureSchema,
+} from "../manifest.ts";
 import type { SignedManifest } from "../signature.ts";
+import { BundleReader, type PayloadChunk, tamperedChunk } from "./bundle-reader.ts";
+import { decodeChunk, encodeChunk } from "./chunk-codec.ts";
+import { ChunkStore } from "./chunk-store.ts";
+import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
+import { TaskWindow } from "./task-window.ts";
 
 export interface IngestProgress {
   /** Of the raw image, both. */
@@ -42,7 +60,238 @@ export interface ImageRegistry {
   remove(digest: ImageDigest): Promise<boolean>;
 }
 
-/** @throws {DrpError} data.unwritable */
-export function openRegistry(_dir: string): Promise<ImageRegistry> {
-  return Promise.reject(new DrpError("internal", "not built yet"));
+/**
+ * One process at a time may have a registry open: what another one left half-written is cleared away.
+ *
+ * @throws {DrpError} data.unwritable
+ */
+export async function openRegistry(dir: string): Promise<ImageRegistry> {
+  try {
+    const manifestDir = join(dir, "manifests");
+    await mkdir(manifestDir, { recursive: true });
+    await removeUnfinished(manifestDir);
+    return new FileRegistry(dir, manifestDir, await ChunkStore.open(join(dir, "chunks")));
+  } catch (cause) {
+    throw new DrpError("data.unwritable", `cannot keep images in ${dir}`, {
+      advice: "Check that the folder can be written and that its disk is not full.",
+      cause,
+    });
+  }
+}
+
+/** Chunks hashed, compressed and written side by side: 2 MiB of memory each, enough to keep several cores and a disk busy. */
+const CHUNKS_AT_ONCE = 16;
+
+class FileRegistry implements ImageRegistry {
+  readonly #dir: string;
+  readonly #manifestDir: string;
+  readonly #chunks: ChunkStore;
+  /** What running ingests rely on: no sweep may take it. */
+  readonly #ingesting = new Set<ReadonlySet<ChunkDigest>>();
+  #lastExclusive: Promise<unknown> = Promise.resolve();
+
+  constructor(dir: string, manifestDir: string, chunks: ChunkStore) {
+    this.#dir = dir;
+    this.#manifestDir = manifestDir;
+    this.#chunks = chunks;
+  }
+
+  async ingestBundle(
+    bundle: Readable,
+    trustedKeys: readonly TrustedKey[],
+    options: { readonly onProgress?: (progress: IngestProgress) => void } = {},
+  ): Promise<IngestedImage> {
+    const reader = new BundleReader(bundle);
+    try {
+      const { manifest, signed } = await reader.readManifest(trustedKeys);
+      const image = {
+        manifest,
+        digest: imageDigest(signed.manifestText),
+        dataBytes: sum(manifest.payloads, countDataBytes),
+        keyId: signed.signature.keyId,
+      };
+      const alreadyPresent = await this.#isVisible(image.digest);
+      if (alreadyPresent) await reader.drain();
+      else await this.#ingest(reader, manifest, signed, options.onProgress);
+      return { ...image, alreadyPresent };
+    } finally {
+      reader.close();
+    }
+  }
+
+  async manifest(digest: ImageDigest): Promise<SignedManifest | undefined> {
+    const path = this.#manifestPath(digest);
+    try {
+      const [manifestText, signatureText] = await Promise.all([
+        readFile(`${path}.json`, "utf8"),
+        readFile(`${path}.sig`, "utf8"),
+      ]);
+      return { manifestText, signature: signatureSchema.parse(JSON.parse(signatureText)) };
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  chunkPath(digest: ChunkDigest): string {
+    return this.#chunks.path(digest);
+  }
+
+  async remove(digest: ImageDigest): Promise<boolean> {
+    const signed = await this.manifest(digest);
+    if (signed === undefined) return false;
+    await this.#exclusive(async () => {
+      const path = this.#manifestPath(digest);
+      await rm(`${path}.json`, { force: true });
+      await syncDirectory(this.#manifestDir);
+      await rm(`${path}.sig`, { force: true });
+      await this.#sweep(namedChunks(signed.manifestText));
+    });
+    return true;
+  }
+
+  async #ingest(
+    reader: BundleReader,
+    manifest: Manifest,
+    signed: SignedManifest,
+    onProgress: ((progress: IngestProgress) => void) | undefined,
+  ): Promise<void> {
+    const needed = namedChunks(signed.manifestText);
+    await this.#exclusive(async () => this.#ingesting.add(needed));
+    try {
+      await this.#writeChunks(reader, manifest, onProgress);
+      await this.#chunks.sync(needed);
+      await this.#exclusive(async () => {
+        await this.#publish(signed);
+        this.#ingesting.delete(needed);
+      });
+    } catch (error) {
+      await this.#exclusive(async () => {
+        this.#ingesting.delete(needed);
+        await this.#sweep(needed);
+      });
+      throw isDiskFull(error) ? await this.#diskFull(manifest, error) : error;
+    }
+  }
+
+  async #writeChunks(
+    reader: BundleReader,
+    manifest: Manifest,
+    onProgress: ((progress: IngestProgress) => void) | undefined,
+  ): Promise<void> {
+    const totalBytes = sum(manifest.payloads, payload => payload.sizeBytes);
+    let doneBytes = 0;
+    const window = new TaskWindow(CHUNKS_AT_ONCE);
+    try {
+      for await (const chunk of reader.chunks(manifest)) {
+        await window.start(async () => {
+          doneBytes += await this.#keepChunk(chunk);
+          onProgress?.({ doneBytes, totalBytes });
+        });
+      }
+      await window.finish();
+    } finally {
+      // Whoever clears up after a failure must not meet a chunk that is still being written.
+      await window.settle();
+    }
+  }
+
+  /** What is stored is what was checked: a frame from the bundle is kept as it came, once its content is proven. */
+  async #keepChunk({ payload, index, form, bytes }: PayloadChunk): Promise<number> {
+    const plain = form === "plain" ? bytes : await decodeFrame(payload, index, bytes);
+    const digest = payload.chunks[index] ?? null;
+    if (digest === null) {
+      if (!isZeroChunk(plain)) throw tamperedChunk(payload, index, "holds data where zeros were signed");
+    } else if (chunkDigest(plain) !== digest) {
+      throw tamperedChunk(payload, index, "is not the one that was signed");
+    } else if (!(await this.#chunks.has(digest))) {
+      await this.#chunks.write(digest, form === "frame" ? bytes : await encodeChunk(bytes));
+    }
+    return plain.length;
+  }
+
+  /** The manifest comes last: where it is, everything else is. */
+  async #publish(signed: SignedManifest): Promise<void> {
+    const path = this.#manifestPath(imageDigest(signed.manifestText));
+    await writeWhole(`${path}.sig`, JSON.stringify(signed.signature));
+    await writeWhole(`${path}.json`, signed.manifestText);
+    await syncDirectory(this.#manifestDir);
+  }
+
+  /** Removes those of the chunks that no visible image and no running ingest needs. */
+  async #sweep(candidates: ReadonlySet<ChunkDigest>): Promise<void> {
+    const unneeded = new Set(candidates);
+    for (const digest of await this.#visibleDigests()) {
+      const signed = await this.manifest(digest);
+      for (const chunk of signed === undefined ? [] : namedChunks(signed.manifestText))
+        unneeded.delete(chunk);
+    }
+    for (const needed of this.#ingesting) {
+      for (const chunk of needed) unneeded.delete(chunk);
+    }
+    for (const chunk of unneeded) await this.#chunks.remove(chunk);
+  }
+
+  async #visibleDigests(): Promise<ImageDigest[]> {
+    const names = await readdir(this.#manifestDir);
+    return names
+      .filter(name => name.endsWith(".json"))
+      .map(name => `sha256:${name.slice(0, -".json".length)}`);
+  }
+
+  async #isVisible(digest: ImageDigest): Promise<boolean> {
+    return (await this.manifest(digest)) !== undefined;
+  }
+
+  #manifestPath(digest: ImageDigest): string {
+    return join(this.#manifestDir, imageDigestSchema.parse(digest).slice("sha256:".length));
+  }
+
+  async #diskFull(manifest: Manifest, cause: unknown): Promise<DrpError> {
+    const { bavail, bsize } = await statfs(this.#dir);
+    const freeBytes = bavail * bsize;
+    const neededBytes = sum(manifest.payloads, countDataBytes);
+    return new DrpError(
+      "storage.full",
+      `${this.#dir} has ${formatBytes(freeBytes)} free; ${manifest.name}:${manifest.version} needs up to ${formatBytes(neededBytes)}`,
+      {
+        advice: "Remove an image that nobody uses, or give the folder a larger disk; then push again.",
+        facts: { folder: this.#dir, freeBytes, neededBytes },
+        cause,
+      },
+    );
+  }
+
+  /** Pinning, publishing and sweeping take turns, so that no sweep looks at a picture that is changing. */
+  #exclusive<T>(task: () => Promise<T>): Promise<T> {
+    const turn = this.#lastExclusive.then(task);
+    this.#lastExclusive = turn.catch(() => {});
+    return turn;
+  }
+}
+
+async function decodeFrame(payload: Payload, index: number, frame: Buffer): Promise<Buffer> {
+  try {
+    return await decodeChunk(frame, chunkLength(payload, index));
+  } catch (cause) {
+    throw tamperedChunk(payload, index, "does not decompress to its size", cause);
+  }
+}
+
+function namedChunks(manifestText: string): ReadonlySet<ChunkDigest> {
+  const { payloads } = manifestSchema.parse(JSON.parse(manifestText));
+  return new Set(payloads.flatMap(payload => payload.chunks).filter(digest => digest !== null));
+}
+
+function sum<T>(items: readonly T[], measure: (item: T) => number): number {
+  return items.reduce((total, item) => total + measure(item), 0);
+}
+
+function isDiskFull(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === "ENOSPC" || errno === "EDQUOT";
+}
+
+function errnoOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
 }

@@ -1,0 +1,52 @@
+/** Chunks on disk, each once, by the digest of its plain bytes: `ab/abcdef…` holds one zstd frame. Who needs them is not known here. */
+import { access, mkdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { ChunkDigest } from "../manifest.ts";
+import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
+
+export class ChunkStore {
+  readonly #dir: string;
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Makes the folder and its 256 shards where missing, and clears what a crash left half-written. */
+  static async open(dir: string): Promise<ChunkStore> {
+    for (let shard = 0; shard < 256; shard++) {
+      await mkdir(join(dir, shard.toString(16).padStart(2, "0")), { recursive: true });
+    }
+    await syncDirectory(dir);
+    await removeUnfinished(dir);
+    return new ChunkStore(dir);
+  }
+
+  path(digest: ChunkDigest): string {
+    if (!/^[0-9a-f]{64}$/.test(digest)) throw new RangeError(`not a chunk digest: ${digest}`);
+    return join(this.#dir, digest.slice(0, 2), digest);
+  }
+
+  async has(digest: ChunkDigest): Promise<boolean> {
+    try {
+      await access(this.path(digest));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Safe on disk under its name once `sync` has run for it as well. */
+  async write(digest: ChunkDigest, frame: Uint8Array): Promise<void> {
+    await writeWhole(this.path(digest), frame);
+  }
+
+  /** Makes the names of these chunks durable: one fsync for each folder that holds any. */
+  async sync(digests: Iterable<ChunkDigest>): Promise<void> {
+    const shards = new Set(Array.from(digests, digest => dirname(this.path(digest))));
+    await Promise.all(Array.from(shards, syncDirectory));
+  }
+
+  async remove(digest: ChunkDigest): Promise<void> {
+    await rm(this.path(digest), { force: true });
+  }
+}
