@@ -40,34 +40,35 @@ export async function buildBootFiles(options: BuildBootFilesOptions): Promise<vo
   const kernel = await findKernel(packages.kernel.root);
   log("loaders for network and disk");
   await copyNetworkLoaders(packages.ipxe.root, path.join(out, "loaders"));
-  const loader = await buildDiskLoader(
+  const loaderDir = path.join(out, "disk-loader");
+  await buildDiskLoader(
     {
       grubCommon: packages.grubCommon.root,
       grubPc: packages.grubPc.root,
       grubEfi: packages.grubEfi.root,
       libraryDirs: packages.libraryDirs,
     },
-    path.join(out, "disk-loader"),
+    loaderDir,
   );
   log(`kernel ${kernel.release}, ramdisk`);
   await copyFile(kernel.image, path.join(out, "vmlinuz"));
   const tree = await planRamdisk({
     kernel,
-    loader,
+    loaderDir,
     drp: options.drp,
     busyboxRoot: packages.busybox.root,
     e2fsprogsRoot: packages.e2fsprogs.root,
     libraryDirs: packages.libraryDirs,
-    build: { builtAt: builtAtMs(), kernel: kernel.release, packages: packages.versions },
+    build: { builtAt: builtAt(), kernel: kernel.release, packages: packages.versions },
   });
   await writeRamdisk(tree, path.join(out, "ramdisk.img"));
   log(await checkSize(out));
 }
 
 /** SOURCE_DATE_EPOCH (reproducible-builds.org) where it is set. */
-function builtAtMs(): number {
+function builtAt(): string {
   const fixedSeconds = Number(process.env.SOURCE_DATE_EPOCH);
-  return fixedSeconds > 0 ? fixedSeconds * 1000 : Date.now();
+  return new Date(fixedSeconds > 0 ? fixedSeconds * 1000 : Date.now()).toISOString();
 }
 
 async function checkSize(out: string): Promise<string> {

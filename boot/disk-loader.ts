@@ -3,22 +3,17 @@
  * boot.img and core.img into an A/B disk by patching sector numbers, the rest onto the ESP.
  */
 import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { copyFile, mkdir } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export interface DiskLoader {
-  /** First sector of the disk, 512 bytes. */
-  readonly bootImage: string;
-  /** Content of the partition drp-bios. */
-  readonly coreImage: string;
-  /** /EFI/BOOT/BOOTX64.EFI on the ESP. */
-  readonly efiImage: string;
-  /** /drp/grub.cfg on the ESP. */
-  readonly script: string;
-}
+/**
+ * boot.img: the disk's first sector; core.img: the partition drp-bios; on the ESP BOOTX64.EFI is /EFI/BOOT/BOOTX64.EFI and
+ * grub.cfg is /drp/grub.cfg.
+ */
+export const DISK_LOADER_FILES = ["boot.img", "core.img", "BOOTX64.EFI", "grub.cfg"] as const;
 
 /** What grub.cfg uses, and what reads GPT, FAT and ext4. */
 const MODULES = [
@@ -39,11 +34,14 @@ const MODULES = [
   "reboot",
 ];
 
-/** @param packages unpacked folders; @param libraryDirs where grub-mkimage finds its libraries */
+/**
+ * @param packages unpacked folders, and where grub-mkimage finds its libraries
+ * @param outDir gets DISK_LOADER_FILES
+ */
 export async function buildDiskLoader(
   packages: { grubCommon: string; grubPc: string; grubEfi: string; libraryDirs: readonly string[] },
   outDir: string,
-): Promise<DiskLoader> {
+): Promise<void> {
   await mkdir(outDir, { recursive: true });
   const makeImage = (args: readonly string[]) =>
     run(path.join(packages.grubCommon, "usr/bin/grub-mkimage"), [...args, ...MODULES], {
@@ -51,15 +49,30 @@ export async function buildDiskLoader(
     });
   const biosModules = path.join(packages.grubPc, "usr/lib/grub/i386-pc");
   const efiModules = path.join(packages.grubEfi, "usr/lib/grub/x86_64-efi");
-  const coreImage = path.join(outDir, "core.img");
-  const efiImage = path.join(outDir, "BOOTX64.EFI");
+  const built = (name: (typeof DISK_LOADER_FILES)[number]) => path.join(outDir, name);
   // A prefix without a disk means the disk that GRUB was loaded from: never another one with the same labels.
-  await makeImage(["-O", "i386-pc", "-d", biosModules, "-p", "(,gpt2)/drp", "-o", coreImage, "biosdisk"]);
-  await makeImage(["-O", "x86_64-efi", "-d", efiModules, "-p", "/drp", "-o", efiImage]);
-  return {
-    bootImage: path.join(biosModules, "boot.img"),
-    coreImage,
-    efiImage,
-    script: path.join(import.meta.dirname, "grub/grub.cfg"),
-  };
+  await makeImage([
+    "-O",
+    "i386-pc",
+    "-d",
+    biosModules,
+    "-p",
+    "(,gpt2)/drp",
+    "-o",
+    built("core.img"),
+    "biosdisk",
+  ]);
+  await makeImage([
+    "-O",
+    "x86_64-efi",
+    "-d",
+    efiModules,
+    "-p",
+    "/drp",
+    "-o",
+    built("BOOTX64.EFI"),
+    "efi_gop",
+  ]);
+  await copyFile(path.join(biosModules, "boot.img"), built("boot.img"));
+  await copyFile(path.join(import.meta.dirname, "grub/grub.cfg"), built("grub.cfg"));
 }

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress } from "node:zlib";
 import { encodeCpio } from "../src/images/cpio.ts";
 import { addBusybox } from "./busybox.ts";
-import type { DiskLoader } from "./disk-loader.ts";
+import { DISK_LOADER_FILES } from "./disk-loader.ts";
 import {
   COMMON_NETWORK_DRIVERS,
   DISK_DRIVERS,
@@ -25,8 +25,8 @@ const ZSTD_LEVEL = 12;
 
 /** Goes into /usr/lib/drp/build.json. */
 export interface RamdiskBuild {
-  /** Milliseconds since 1970; the machine's clock is set to it at least, before TLS looks at certificates. */
-  readonly builtAt: number;
+  /** ISO 8601; the machine's clock is set to it at least, before TLS looks at certificates. */
+  readonly builtAt: string;
   readonly kernel: string;
   /** Debian package → version. */
   readonly packages: Readonly<Record<string, string>>;
@@ -34,7 +34,8 @@ export interface RamdiskBuild {
 
 export interface RamdiskParts {
   readonly kernel: Kernel;
-  readonly loader: DiskLoader;
+  /** Holds DISK_LOADER_FILES. */
+  readonly loaderDir: string;
   /** The single executable on this host. */
   readonly drp: string;
   readonly busyboxRoot: string;
@@ -66,10 +67,9 @@ export async function planRamdisk(parts: RamdiskParts): Promise<FileTree> {
   tree.addFile("/usr/lib/drp/coldplug", path.join(scripts, "coldplug.sh"), 0o755);
   tree.addFile("/usr/lib/drp/udhcpc", path.join(scripts, "udhcpc.sh"), 0o755);
   tree.addSymlink("/etc/resolv.conf", "/run/resolv.conf");
-  tree.addFile("/usr/lib/drp/loader/boot.img", parts.loader.bootImage);
-  tree.addFile("/usr/lib/drp/loader/core.img", parts.loader.coreImage);
-  tree.addFile("/usr/lib/drp/loader/BOOTX64.EFI", parts.loader.efiImage);
-  tree.addFile("/usr/lib/drp/loader/grub.cfg", parts.loader.script);
+  for (const name of DISK_LOADER_FILES) {
+    tree.addFile(`/usr/lib/drp/loader/${name}`, path.join(parts.loaderDir, name));
+  }
   tree.addText("/usr/lib/drp/build.json", `${JSON.stringify(parts.build, null, 2)}\n`);
   return tree;
 }
