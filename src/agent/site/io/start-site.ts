@@ -1,0 +1,250 @@
+/**
+ * Runs a site: DHCP and TFTP in their own process, boot HTTP, and the machine channel. What a machine is told is the machine
+ * desk's to decide; this file carries questions and answers between the doors.
+ */
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import type { Server } from "node:https";
+import { join } from "node:path";
+import { DrpError } from "../../../core/errors.ts";
+import type { RandomBytes } from "../../../core/ids.ts";
+import { type Ipv4, parseIpv4 } from "../../../core/ipv4.ts";
+import type { MacAddress } from "../../../core/mac.ts";
+import type { Clock } from "../../../core/time.ts";
+import type { BootEvent } from "../../../dhcp/boot-event.ts";
+import type { Lease } from "../../../dhcp/leases.ts";
+import type { Subnet } from "../../../dhcp/subnet.ts";
+import type { BootSettings, ServiceState } from "../../../pxe/boot-process-messages.ts";
+import type { BootAnswer } from "../../../pxe/decide.ts";
+import { LOADER_FILES } from "../../../pxe/decide.ts";
+import { startBootHttp } from "../../../pxe/io/boot-http.ts";
+import type { BootPlan } from "../../../pxe/scripts.ts";
+import type { SignedManifest } from "../../protocol.ts";
+import { MachineDesk } from "../machine-desk.ts";
+import type { HubLink, SiteView } from "../view.ts";
+import { type FleetTrust, writeFleetInitrd } from "./fleet-initrd.ts";
+import { createMachineChannel } from "./machine-channel.ts";
+import { SupervisedBootProcess } from "./supervised-boot-process.ts";
+
+export interface SiteOptions {
+  readonly hub: HubLink;
+  /** Where machines reach this site: the address of the interface that DHCP serves, if there is one. */
+  readonly address: string;
+  readonly bootPort: number;
+  readonly machinePort: number;
+  readonly tftpPort: number;
+  /** Null: this site gives no addresses. */
+  readonly dhcp: { readonly interfaceName: string; readonly subnets: readonly Subnet[] } | null;
+  /** Holds vmlinuz, ramdisk.img and loaders/; made by `npm run build`. */
+  readonly bootFiles: string;
+  /** Leases and the fleet's ramdisk are kept here. */
+  readonly dataFolder: string;
+  readonly tls: { readonly key: string; readonly cert: string };
+  readonly trust: FleetTrust;
+  readonly findChunk: (digestHex: string) => string | undefined;
+  readonly signedManifest: (digest: string) => Promise<SignedManifest | undefined>;
+  /** How this executable starts its boot process: ["drp", "boot-process"]. */
+  readonly bootProcessCommand: readonly [program: string, ...args: string[]];
+  readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
+  /** Failures that no machine and no operator is there to be told. */
+  readonly onError: (context: string, error: unknown) => void;
+}
+
+export interface SiteService {
+  readonly name: "boot-http" | "machine-channel" | "boot-files" | "dhcp" | "tftp";
+  readonly state: "on" | "off";
+  /** The address that it listens on, or why it is off and what to do. */
+  readonly detail: string;
+}
+
+export interface Site {
+  readonly services: () => readonly SiteService[];
+  readonly leases: () => Promise<readonly Lease[]>;
+  /** From now on machines get a ramdisk that believes these keys. */
+  readonly setTrust: (trust: FleetTrust) => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+/** @throws {DrpError} port.in-use, port.forbidden for boot HTTP and the machine channel */
+export async function startSite(options: SiteOptions): Promise<Site> {
+  await using started = new AsyncDisposableStack();
+  const { hub, bootFiles } = options;
+  const desk = new MachineDesk(options);
+  const initrd = join(options.dataFolder, "boot", "initrd.img");
+  const haveBootFiles = existsSync(join(bootFiles, "ramdisk.img"));
+  await mkdir(options.dataFolder, { recursive: true });
+
+  const setTrust = async (trust: FleetTrust) => {
+    if (haveBootFiles) await writeFleetInitrd(initrd, join(bootFiles, "ramdisk.img"), trust);
+  };
+  await setTrust(options.trust);
+
+  const report = (mac: MacAddress | null, event: BootEvent) => {
+    // A packet that names no machine has no timeline to go to; the boot process counts it.
+    if (mac === null) return;
+    hub
+      .report([{ kind: "boot-event", at: options.clock(), mac, event }])
+      .catch(error => options.onError(`a boot event of ${mac} was not kept`, error));
+  };
+
+  const channel = createMachineChannel({
+    desk,
+    tls: options.tls,
+    signedManifest: options.signedManifest,
+    onError: (error, route, remote) => options.onError(`${route} from ${remote}`, error),
+  });
+  await listen(channel, options.machinePort);
+  started.defer(() => closeServer(channel));
+
+  const bootProcess = started.use(
+    new SupervisedBootProcess({
+      command: options.bootProcessCommand,
+      config: {
+        interfaces: [{ name: options.dhcp?.interfaceName ?? "site", address: siteAddress(options) }],
+        tftpPort: options.tftpPort,
+        leaseJournal: join(options.dataFolder, "leases.journal"),
+        settings: bootSettings(options, hub.view()),
+      },
+      onEvent: report,
+      onError: options.onError,
+    }),
+  );
+  const bootHttp = await startBootHttp({
+    host: "0.0.0.0",
+    port: options.bootPort,
+    findFile: path => bootFile(path, bootFiles, initrd),
+    findChunk: options.findChunk,
+    scriptFor: (mac, remoteAddress) => planBoot(options, desk, bootProcess, mac, remoteAddress),
+    onEvent: (mac, _remoteAddress, event) => report(mac, event),
+  });
+  started.defer(() => bootHttp.close());
+  await bootProcess.start();
+  hub.onViewChanged(view => bootProcess.configure(bootSettings(options, view)));
+
+  const running = started.move();
+  return {
+    services: () => [
+      { name: "boot-http", state: "on", detail: `http://${options.address}:${options.bootPort}` },
+      { name: "machine-channel", state: "on", detail: `https://${options.address}:${options.machinePort}` },
+      haveBootFiles
+        ? { name: "boot-files", state: "on", detail: bootFiles }
+        : {
+            name: "boot-files",
+            state: "off",
+            detail: `${bootFiles} has no ramdisk.img; make it with: npm run build`,
+          },
+      ...bootProcess.services.map(describeService),
+    ],
+    leases: () => bootProcess.leases(),
+    setTrust,
+    stop: () => running.disposeAsync(),
+  };
+}
+
+/** What the machine with this address boots, with a token in it where it leads into the ramdisk. */
+async function planBoot(
+  options: SiteOptions,
+  desk: MachineDesk,
+  bootProcess: SupervisedBootProcess,
+  mac: MacAddress,
+  remoteAddress: string,
+): Promise<BootPlan> {
+  const decision = desk.decideBoot(mac);
+  if (decision.kind === "silent") return { kind: "refused", reason: decision.reason };
+  if (decision.kind === "disk") return { kind: "disk", reason: decision.reason };
+  if (!existsSync(join(options.bootFiles, "ramdisk.img"))) {
+    return { kind: "disk", reason: "this site has no boot files; make them with: npm run build" };
+  }
+  if (options.dhcp !== null && !(await holdsLease(bootProcess, mac, remoteAddress))) {
+    // A token goes only to where the machine is: whoever asks from elsewhere asks for somebody else.
+    return { kind: "refused", reason: `${remoteAddress} is not the address that ${mac} was given` };
+  }
+  const bootUrl = `http://${options.address}:${options.bootPort}`;
+  return {
+    kind: "ramdisk",
+    kernelUrl: `${bootUrl}/ramdisk/vmlinuz`,
+    initrdUrl: `${bootUrl}/ramdisk/initrd.img`,
+    arguments: [
+      `drp.site=https://${options.address}:${options.machinePort}`,
+      `drp.boot=${bootUrl}`,
+      `drp.token=${desk.mintToken(mac, decision.intentId)}`,
+      `drp.mac=${mac}`,
+      "panic=10",
+      "quiet",
+      "console=tty0",
+      "console=ttyS0,115200",
+    ],
+  };
+}
+
+async function holdsLease(
+  bootProcess: SupervisedBootProcess,
+  mac: MacAddress,
+  remoteAddress: string,
+): Promise<boolean> {
+  const asker = parseIpv4(remoteAddress.replace(/^::ffff:/, ""));
+  return (await bootProcess.leases()).some(lease => lease.mac === mac && lease.address === asker);
+}
+
+function bootFile(urlPath: string, bootFiles: string, initrd: string): string | undefined {
+  if (urlPath === "/ramdisk/vmlinuz") return join(bootFiles, "vmlinuz");
+  if (urlPath === "/ramdisk/initrd.img") return initrd;
+  const loader = Object.values(LOADER_FILES).find(name => urlPath === `/loaders/${name}`);
+  return loader === undefined ? undefined : join(bootFiles, "loaders", loader);
+}
+
+function bootSettings(options: SiteOptions, view: SiteView): BootSettings {
+  const loaders = join(options.bootFiles, "loaders");
+  return {
+    subnets: options.dhcp?.subnets ?? [],
+    bootUrl: `http://${options.address}:${options.bootPort}`,
+    loaders: LOADER_FILES,
+    tftpFiles: new Map(Object.values(LOADER_FILES).map(name => [name, join(loaders, name)])),
+    bootAnswers: new Map(
+      view.machines.flatMap(({ macs }) => macs.map(mac => [mac, { kind: "boot" } as BootAnswer])),
+    ),
+    unknown:
+      view.unknown === "silent"
+        ? { kind: "silent", reason: "unknown machine, and the site does not answer those" }
+        : { kind: "boot" },
+  };
+}
+
+function siteAddress({ address }: SiteOptions): Ipv4 {
+  const parsed = parseIpv4(address);
+  if (parsed === undefined)
+    throw new DrpError("config.invalid", `the site's address ${address} is no IPv4 address`);
+  return parsed;
+}
+
+function describeService(state: ServiceState): SiteService {
+  if (state.state === "on") return { name: state.service, state: "on", detail: state.detail };
+  const { message, advice } = state.error;
+  return { name: state.service, state: "off", detail: advice === null ? message : `${message}: ${advice}` };
+}
+
+async function listen(server: Server, port: number): Promise<void> {
+  server.listen(port);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    throw new DrpError(
+      code === "EACCES" ? "port.forbidden" : "port.in-use",
+      `the machine channel cannot listen on port ${port}`,
+      {
+        advice: `Stop what has it (ss -tlpn sport = :${port}), or set machineChannel.port in the configuration.`,
+        cause,
+      },
+    );
+  }
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
