@@ -3,43 +3,39 @@ import { type Machine, machineSchema } from "../api/wire.ts";
 import { DrpError } from "../core/errors.ts";
 import { formatDuration } from "../core/time.ts";
 import type { CliContext } from "./cli.ts";
-import { evaluateWait, type WaitGoal } from "./format/wait-verdict.ts";
+import { evaluateWait, type WaitGoal, type WaitVerdict } from "./format/wait-verdict.ts";
 
 /** Progress between two events is worth a question a second; each answer is about 2 KB. */
 const POLL_MS = 1000;
 
 /**
+ * @param reference id, name or MAC; a machine that does not exist yet is waited for
  * @returns the machine as it was when it reached the goal
  * @throws {DrpError} `timed-out` with what was still missing, or `intent.conflict` with the machine's own reason
  */
 export async function waitForMachine(
   context: CliContext,
-  machineId: string,
+  reference: string,
   goal: WaitGoal,
   timeoutMs: number,
 ): Promise<Machine> {
-  const api = context.api();
-  const startedAt = context.now();
+  const deadline = context.now() + timeoutMs;
   const ended = new AbortController();
   const bell = new Bell();
-  const watching = ringOnEvents(context, machineId, ended.signal, bell);
   const bar = context.startProgress();
+  let watching: Promise<void> | undefined;
   try {
     for (;;) {
-      const machine = await api.get(`/machines/${encodeURIComponent(machineId)}`, machineSchema);
-      const verdict = evaluateWait(machine, goal, context.now());
-      if (verdict.kind === "reached") return machine;
-      if (verdict.kind === "failed")
+      const machine = await readMachine(context, reference);
+      const verdict = machine === undefined ? NOT_SEEN : evaluateWait(machine, goal, context.now());
+      if (verdict.kind === "reached" && machine !== undefined) return machine;
+      if (verdict.kind === "failed") {
         throw new DrpError("intent.conflict", verdict.reason, { advice: verdict.advice });
-      bar.update(verdict.progress);
-      const leftMs = timeoutMs - (context.now() - startedAt);
-      if (leftMs <= 0) {
-        throw new DrpError(
-          "timed-out",
-          `${machine.name} was not ${goal.state} after ${formatDuration(timeoutMs)}: ${verdict.reason}`,
-          { advice: `It goes on by itself. See where it stands with: drp why ${machine.name}` },
-        );
       }
+      if (verdict.kind === "waiting") bar.update(verdict.progress);
+      const leftMs = deadline - context.now();
+      if (leftMs <= 0) throw timedOut(machine?.name ?? reference, goal, timeoutMs, verdict);
+      if (machine !== undefined) watching ??= ringOnEvents(context, machine.id, ended.signal, bell);
       await bell.wait(context, Math.min(POLL_MS, leftMs));
     }
   } finally {
@@ -47,6 +43,32 @@ export async function waitForMachine(
     ended.abort();
     await watching;
   }
+}
+
+const NOT_SEEN: WaitVerdict = {
+  kind: "waiting",
+  progress: { label: "waiting for the machine to show up", doneBytes: 0, totalBytes: 0 },
+  reason: "the hub knows no such machine",
+};
+
+async function readMachine(context: CliContext, reference: string): Promise<Machine | undefined> {
+  try {
+    return await context.api().get(`/machines/${encodeURIComponent(reference)}`, machineSchema);
+  } catch (error) {
+    if (error instanceof DrpError && error.code === "machine.unknown") return undefined;
+    throw error;
+  }
+}
+
+function timedOut(name: string, goal: WaitGoal, timeoutMs: number, verdict: WaitVerdict): DrpError {
+  const reason = "reason" in verdict ? `: ${verdict.reason}` : "";
+  return new DrpError(
+    "timed-out",
+    `${name} was not ${goal.state} after ${formatDuration(timeoutMs)}${reason}`,
+    {
+      advice: `It goes on by itself. See where it stands with: drp why ${name}`,
+    },
+  );
 }
 
 /** Wakes the one who waits; rings that nobody waited for are kept. */

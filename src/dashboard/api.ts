@@ -43,7 +43,7 @@ async function list<T>(path: string): Promise<T[]> {
   const items: T[] = [];
   let after = "";
   for (;;) {
-    const page = await get<{ items: T[]; next: string | null }>(`${path}?limit=500${after}`);
+    const page = await get<{ items: T[]; next: string | null }>(`${path}?limit=1000${after}`);
     items.push(...page.items);
     if (page.next === null) return items;
     after = `&after=${encodeURIComponent(page.next)}`;

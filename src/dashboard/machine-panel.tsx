@@ -20,12 +20,13 @@ export function MachinePanel({ fleet, machine, now, onClose }: Props) {
   useEffect(() => dialog.current?.showModal(), []);
   const events = useTimeline(fleet, machine.id);
   return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: a click beside the panel; Escape closes every dialog
     <dialog
       ref={dialog}
       class="panel"
       aria-labelledby="panel-title"
       onClose={onClose}
-      onClick={event => event.target === dialog.current && dialog.current.close()}
+      onClick={event => event.target === event.currentTarget && event.currentTarget.close()}
     >
       <div class="panel-body">
         <div class="row">

@@ -11,16 +11,25 @@ export type WaitVerdict =
 
 export interface WaitGoal {
   readonly state: string;
-  /** Of the install that is waited for: when another one takes its place, the wait has failed. */
-  readonly installGeneration?: number;
+  /** The install that must lead there. */
+  readonly install?: InstallGoal | undefined;
+}
+
+export interface InstallGoal {
+  readonly image: string;
+  /** When another install takes its place, the wait has failed. */
+  readonly installGeneration: number;
 }
 
 /** An unhealthy machine may still become healthy: only the time limit ends that wait. */
 export function evaluateWait(machine: Machine, goal: WaitGoal, now: EpochMs): WaitVerdict {
   const { state } = machine;
   const advice = `See what happened with: drp why ${machine.name}`;
-  if (goal.installGeneration !== undefined && machine.installGeneration !== goal.installGeneration) {
+  if (goal.install !== undefined && machine.installGeneration !== goal.install.installGeneration) {
     return { kind: "failed", reason: `another install of ${machine.name} took this one's place`, advice };
+  }
+  if (goal.install !== undefined && isTakenBack(machine, goal.install)) {
+    return { kind: "failed", reason: `the install of ${machine.name} was taken back`, advice };
   }
   if (state.kind === goal.state) return { kind: "reached" };
   if (state.kind === "install-failed" || state.kind === "quarantined") {
@@ -33,10 +42,13 @@ export function evaluateWait(machine: Machine, goal: WaitGoal, now: EpochMs): Wa
       advice: "Order it again with a longer --expires, and power the machine on with network boot first.",
     };
   }
-  const cancelled =
-    goal.installGeneration !== undefined && (state.kind === "expected" || state.kind === "discovered");
-  if (cancelled) return { kind: "failed", reason: `the install of ${machine.name} was taken back`, advice };
   return { kind: "waiting", ...describeWait(machine) };
+}
+
+/** A machine without its order is again what it was before: not seen, waiting, or running what it ran. */
+function isTakenBack({ state, running }: Machine, { image }: InstallGoal): boolean {
+  if (state.kind === "expected" || state.kind === "discovered") return true;
+  return (state.kind === "healthy" || state.kind === "unhealthy") && running?.image !== image;
 }
 
 function describeWait(machine: Machine): { progress: BarProgress; reason: string } {

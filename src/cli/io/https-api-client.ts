@@ -15,6 +15,8 @@ import { watchEventStream } from "./watch-event-stream.ts";
 
 /** An answer of the API is a page of JSON: more than this is something else. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** The hub's own limit: fewer questions for a large fleet. */
+const PAGE_ITEMS = 1000;
 /** A hub that says nothing for so long is stuck or gone. Uploads and event streams have no such limit. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -47,6 +49,7 @@ export class HttpsApiClient implements ApiClient {
     let after: string | undefined;
     do {
       const page = await this.get(path, pageOf(item), {
+        limit: PAGE_ITEMS,
         ...query,
         ...(after === undefined ? {} : { after }),
       });

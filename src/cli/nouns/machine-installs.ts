@@ -2,9 +2,10 @@
 import type { Command } from "commander";
 import { type Machine, machineSchema } from "../../api/wire.ts";
 import { type Cli, type CliContext, firstArgument } from "../cli.ts";
+import type { InstallGoal } from "../format/wait-verdict.ts";
 import { parseDuration } from "../options.ts";
 import { waitForMachine } from "../wait-for-machine.ts";
-import { findMachine, machinePath } from "./machines.ts";
+import { machinePath } from "./machines.ts";
 
 const MINUTE_MS = 60_000;
 const DEFAULT_WAIT_MS = 10 * MINUTE_MS;
@@ -40,7 +41,7 @@ export function addMachineInstalls(cli: Cli, machines: Command): void {
       );
       return;
     }
-    const goal = { state: "healthy", installGeneration: machine.installGeneration };
+    const goal = { state: "healthy", install: openInstall(machine) };
     announceReached(context, await waitForMachine(context, machine.id, goal, options.timeout));
   });
 
@@ -49,9 +50,9 @@ export function addMachineInstalls(cli: Cli, machines: Command): void {
     .argument("<machine>", "name, id or MAC")
     .description("take an install order back");
   cli.on(cancel, async call => {
-    const before = await findMachine(call.context, firstArgument(call));
-    await call.context.api().delete(`${machinePath(before.id)}/install`, before.revision);
-    call.context.out.done(await findMachine(call.context, before.id), `install of ${before.name} taken back`);
+    const path = `${machinePath(firstArgument(call))}/cancel-install`;
+    const machine = await call.context.api().post(path, undefined, machineSchema);
+    call.context.out.done(machine, `install of ${machine.name} taken back`);
   });
 
   const wait = machines
@@ -62,23 +63,23 @@ export function addMachineInstalls(cli: Cli, machines: Command): void {
     .option("--timeout <duration>", "how long to stay", parseDuration, DEFAULT_WAIT_MS);
   cli.on<{ for: string; timeout: number }>(wait, async call => {
     const { context, options } = call;
-    const machine = await findMachine(context, firstArgument(call));
-    announceReached(
-      context,
-      await waitForMachine(context, machine.id, { state: options.for }, options.timeout),
-    );
+    const goal = { state: options.for };
+    announceReached(context, await waitForMachine(context, firstArgument(call), goal, options.timeout));
   });
 }
 
 async function orderInstall(context: CliContext, name: string, options: InstallOptions): Promise<Machine> {
-  const before = await findMachine(context, name);
   const order = {
     image: options.image,
     diskPath: options.disk ?? null,
     wipe: options.wipe ?? false,
     expiresInMinutes: Math.max(1, Math.round(options.expires / MINUTE_MS)),
   };
-  return context.api().post(`${machinePath(before.id)}/install`, order, machineSchema);
+  return context.api().post(`${machinePath(name)}/install`, order, machineSchema);
+}
+
+function openInstall({ state, installGeneration }: Machine): InstallGoal | undefined {
+  return state.kind === "assigned" ? { image: state.intent.image, installGeneration } : undefined;
 }
 
 function announceReached(context: CliContext, machine: Machine): void {
