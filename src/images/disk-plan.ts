@@ -153,8 +153,8 @@ function refuseAll(
 }
 
 /**
- * Both slots are equal. A slot gets a third of the disk, but no more than twice the image (room to grow), and no less than
- * the image; data gets the rest.
+ * Both slots are equal. A slot gets a third of the room, but no more than twice the image (enough to grow), no less than the
+ * image, and never what data needs at least; data gets the rest.
  *
  * @returns undefined when that does not fit
  */
@@ -166,10 +166,12 @@ function layOut(
   const endBytes = floorMib(usableRange(disk).endBytes);
   const espOffset = MIB + BIOS_BYTES;
   const slotsOffset = espOffset + espBytes(disk);
+  const roomBytes = endBytes - slotsOffset;
   const imageSlot = ceilMib(imageBytes);
-  const slotBytes = Math.max(imageSlot, Math.min(2 * imageSlot, floorMib((endBytes - slotsOffset) / 3)));
+  const largestSlot = floorMib((roomBytes - MIN_DATA_BYTES) / 2);
+  if (largestSlot < imageSlot) return undefined;
+  const slotBytes = Math.min(2 * imageSlot, Math.max(imageSlot, floorMib(roomBytes / 3)), largestSlot);
   const dataOffset = slotsOffset + 2 * slotBytes;
-  if (dataOffset + MIN_DATA_BYTES > endBytes) return undefined;
 
   const partition = (role: PartitionRole, typeGuid: Guid, offsetBytes: number, sizeBytes: number) => ({
     label: `drp-${role}`,

@@ -9,10 +9,14 @@ const decompress = promisify(zstdDecompress);
 /** Level 3 is zstd's own default: 330 MB/s a core here; higher levels pay only on the WAN, where deltas do the work. */
 const ZSTD_LEVEL = 3;
 
+/** node:zlib goes to its thread pool and back for each step; its default of 16 KiB would be 64 trips a chunk. */
+const OUTPUT_STEP_BYTES = 512 * 1024;
+
 export function encodeChunk(bytes: Uint8Array): Promise<Buffer> {
   return compress(bytes, {
     params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
     pledgedSrcSize: bytes.length,
+    chunkSize: OUTPUT_STEP_BYTES,
   });
 }
 
@@ -23,7 +27,11 @@ export function encodeChunk(bytes: Uint8Array): Promise<Buffer> {
 export async function decodeChunk(frame: Uint8Array, expectedBytes: number): Promise<Buffer> {
   let bytes: Buffer;
   try {
-    bytes = await decompress(frame, { maxOutputLength: expectedBytes });
+    bytes = await decompress(frame, {
+      maxOutputLength: expectedBytes,
+      // One byte over, so that a whole chunk is one step and its end is seen in it.
+      chunkSize: Math.max(constants.Z_MIN_CHUNK, expectedBytes + 1),
+    });
   } catch (cause) {
     throw new DrpError("bundle.tampered", `a chunk of ${expectedBytes} bytes does not decompress`, { cause });
   }

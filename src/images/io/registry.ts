@@ -80,7 +80,7 @@ export async function openRegistry(dir: string): Promise<ImageRegistry> {
 }
 
 /** Chunks hashed, compressed and written side by side: 2 MiB of memory each, enough to keep several cores and a disk busy. */
-const CHUNKS_AT_ONCE = 16;
+const CHUNKS_AT_ONCE = 8;
 
 class FileRegistry implements ImageRegistry {
   readonly #dir: string;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { formatBytes } from "../../../src/core/bytes.ts";
 import { type DiskContent, describeDiskContent } from "../../../src/images/disk-content.ts";
 import {
   type CandidateDisk,
@@ -119,13 +120,23 @@ describe("planDisk() refuses", () => {
     });
   });
 
-  test("at exactly the size below the one that it asks for", () => {
-    expect(plan([disk("/dev/sda", 731 * MIB)]).kind).toBe("plan");
-    expect(plan([disk("/dev/sda", 730 * MIB)]).kind).toBe("refuse");
-    const large = (sizeMib: number) => [disk("/dev/sda", sizeMib * MIB, { sectorBytes: 4096 })];
-    expect(plan(large(955)).kind).toBe("plan");
-    expect(plan(large(954)).kind).toBe("refuse");
-  });
+  test.each([1, 5, 30, 300, 2000])(
+    "an image of %i MiB on every disk below the size that it asks for, and on no other",
+    imageMib => {
+      for (const sectorBytes of [512, 4096]) {
+        const tryOn = (sizeMib: number) =>
+          plan([disk("/dev/sda", sizeMib * MIB, { sectorBytes })], { imageBytes: imageMib * MIB });
+        const neededMib = 3 + (sectorBytes === 512 ? 64 : 288) + 2 * imageMib + 64;
+        expect(tryOn(neededMib - 1)).toMatchObject({
+          kind: "refuse",
+          message: expect.stringContaining(`at least ${formatBytes(neededMib * MIB)}`),
+        });
+        for (let sizeMib = neededMib; sizeMib < neededMib + 100; sizeMib++) {
+          expect(tryOn(sizeMib).kind, `${sizeMib} MiB`).toBe("plan");
+        }
+      }
+    },
+  );
 
   test("a machine without a fixed disk", () => {
     const decision = plan([disk("/dev/sda", GIB, { removable: true })]);

@@ -56,7 +56,8 @@ describe("encodeFatVolume()", () => {
 
   test("keeps each file in one run of sectors", () => {
     const bytes = encodeFatVolume(VOLUME);
-    for (const { path, content } of VOLUME.files) expect(bytes.includes(content), path).toBe(true);
+    for (const { path, content } of VOLUME.files)
+      expect(bytes.includes(Buffer.from(content)), path).toBe(true);
   });
 
   test("refuses a size that would be FAT16 and names that are not 8.3", () => {
