@@ -133,8 +133,8 @@ async function checkConfig({
   context,
   options,
 }: Invocation<{ config?: string; data?: string }>): Promise<void> {
-  const { loadSettings } = await import("../daemon/settings.ts");
-  const settings = await loadSettings(options);
+  const { loadSettings } = await import("../daemon/io/load-settings.ts");
+  const settings = loadSettings({ ...options });
   context.out.done(settings, "the configuration is good");
 }
 

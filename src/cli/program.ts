@@ -27,7 +27,6 @@ export function buildProgram(open: OpenContext): Cli {
     .configureHelp({ showGlobalOptions: true })
     .helpCommand(false)
     .showSuggestionAfterError(true)
-    .configureOutput({ outputError: (text, write) => write(usageErrorText(text)) })
     .exitOverride();
   const cli = new Cli(root, open);
 
@@ -46,13 +45,19 @@ export function buildProgram(open: OpenContext): Cli {
     cli.on<never>(command, local.run);
   }
   addCompletion(cli);
+  wordUsageErrors(root, "drp");
   return cli;
 }
 
+function wordUsageErrors(command: Command, path: string): void {
+  command.configureOutput({ outputError: (text, write) => write(usageErrorText(text, path)) });
+  for (const child of command.commands) wordUsageErrors(child, `${path} ${child.name()}`);
+}
+
 /** Commander's "error: unknown command 'x'\n(Did you mean y?)" in the form of every other error. */
-function usageErrorText(text: string): string {
+function usageErrorText(text: string, path: string): string {
   const [what = "", ...hints] = text.trim().split("\n");
-  const advice = hints.length > 0 ? hints.join(" ").replaceAll(/[()]/g, "") : "See: drp --help";
+  const advice = hints.length > 0 ? hints.join(" ").replaceAll(/[()]/g, "") : `See: ${path} --help`;
   return `drp: ${what.replace(/^error: /, "")}\n  → ${advice}\n`;
 }
 

@@ -27,7 +27,7 @@ export async function waitForMachine(
   try {
     for (;;) {
       const machine = await readMachine(context, reference);
-      const verdict = machine === undefined ? NOT_SEEN : evaluateWait(machine, goal, context.now());
+      const verdict = machine === undefined ? NOT_SEEN : evaluateWait(machine, goal);
       if (verdict.kind === "reached" && machine !== undefined) return machine;
       if (verdict.kind === "failed") {
         throw new DrpError("intent.conflict", verdict.reason, { advice: verdict.advice });

@@ -1,7 +1,6 @@
 /** Decides whether a machine has reached what somebody waits for, can no longer reach it, or is on its way. */
 import type { Machine } from "../../api/wire.ts";
 import { formatBytes } from "../../core/bytes.ts";
-import type { EpochMs } from "../../core/time.ts";
 import type { BarProgress } from "../cli.ts";
 
 export type WaitVerdict =
@@ -22,7 +21,7 @@ export interface InstallGoal {
 }
 
 /** An unhealthy machine may still become healthy: only the time limit ends that wait. */
-export function evaluateWait(machine: Machine, goal: WaitGoal, now: EpochMs): WaitVerdict {
+export function evaluateWait(machine: Machine, goal: WaitGoal): WaitVerdict {
   const { state } = machine;
   const advice = `See what happened with: drp why ${machine.name}`;
   if (goal.install !== undefined && machine.installGeneration !== goal.install.installGeneration) {
@@ -34,13 +33,6 @@ export function evaluateWait(machine: Machine, goal: WaitGoal, now: EpochMs): Wa
   if (state.kind === goal.state) return { kind: "reached" };
   if (state.kind === "install-failed" || state.kind === "quarantined") {
     return { kind: "failed", reason: `${machine.name} is ${state.kind}: ${state.reason}`, advice };
-  }
-  if (state.kind === "assigned" && state.intent.expiresAt <= now) {
-    return {
-      kind: "failed",
-      reason: `the install order of ${machine.name} expired before the machine took it`,
-      advice: "Order it again with a longer --expires, and power the machine on with network boot first.",
-    };
   }
   return { kind: "waiting", ...describeWait(machine) };
 }
