@@ -40,14 +40,15 @@ export class BundleReader {
   readonly #extract = tar.extract();
   readonly #entries: AsyncIterator<TarEntry>;
   readonly #sourceEnd: Promise<void>;
+  readonly #extractClosed: Promise<void>;
   readonly #count = (bytes: Uint8Array): void => {
     this.#receivedBytes += bytes.length;
   };
   #receivedBytes = 0;
   /** Where the last entry's content ends in the tar. */
   #contentEndBytes = 0;
-  #archiveError: unknown;
-  #sourceError: unknown;
+  #archiveError: Error | undefined;
+  #sourceError: Error | undefined;
 
   constructor(source: Readable) {
     this.#source = source;
@@ -55,6 +56,9 @@ export class BundleReader {
     this.#extract.on("error", error => {
       this.#archiveError ??= error;
     });
+    const closed = Promise.withResolvers<void>();
+    this.#extractClosed = closed.promise;
+    this.#extract.on("close", closed.resolve);
     const ended = Promise.withResolvers<void>();
     this.#sourceEnd = ended.promise;
     finished(source, { writable: false }, error => {
@@ -78,7 +82,7 @@ export class BundleReader {
       const signed = { manifestText, signature };
       return { manifest: verifyManifest(signed, trustedKeys), signed };
     } catch (error) {
-      throw this.#explain(error);
+      throw await this.#explain(error);
     }
   }
 
@@ -93,7 +97,7 @@ export class BundleReader {
         throw malformed(`the bundle's entry ${quoteName(extra.header.name)} is one too many`);
       if (!this.#sawEnd()) throw this.#truncated();
     } catch (error) {
-      throw this.#explain(error);
+      throw await this.#explain(error);
     }
   }
 
@@ -139,16 +143,20 @@ export class BundleReader {
   }
 
   /** Turns what tar-stream and the source throw into our words; everything else stays as it is. */
-  #explain(error: unknown): unknown {
+  async #explain(error: unknown): Promise<unknown> {
     if (error instanceof DrpError) return error;
-    if (this.#sourceError !== undefined || isEndOfData(error)) return this.#truncated(this.#sourceError);
-    if (error !== this.#archiveError) return error;
+    // An entry can fail with a mere "destroyed" before the archive says why.
+    this.#extract.destroy();
+    await this.#extractClosed;
+    if (this.#sourceError !== undefined) return this.#truncated(this.#sourceError);
+    if (this.#archiveError === undefined) return error;
+    if (this.#archiveError.message === "Unexpected end of data") return this.#truncated();
     return new DrpError(
       "bundle.malformed",
       `this is no tar, or a damaged one, near byte ${this.#receivedBytes}`,
       {
         advice: BUILD_AGAIN,
-        cause: error,
+        cause: this.#archiveError,
       },
     );
   }
@@ -233,8 +241,4 @@ function malformed(message: string): DrpError {
 /** A hostile name must not fill a log or move a terminal's cursor. */
 function quoteName(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
-}
-
-function isEndOfData(error: unknown): boolean {
-  return error instanceof Error && error.message === "Unexpected end of data";
 }

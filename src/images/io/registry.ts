@@ -185,7 +185,8 @@ class FileRegistry implements ImageRegistry {
     try {
       for await (const chunk of reader.chunks(manifest)) {
         await window.start(async () => {
-          doneBytes += await this.#keepChunk(chunk);
+          await this.#keepChunk(chunk);
+          doneBytes += chunkLength(chunk.payload, chunk.index);
           onProgress?.({ doneBytes, totalBytes });
         });
       }
@@ -197,7 +198,7 @@ class FileRegistry implements ImageRegistry {
   }
 
   /** What is stored is what was checked: a frame from the bundle is kept as it came, once its content is proven. */
-  async #keepChunk({ payload, index, form, bytes }: PayloadChunk): Promise<number> {
+  async #keepChunk({ payload, index, form, bytes }: PayloadChunk): Promise<void> {
     const plain = form === "plain" ? bytes : await decodeFrame(payload, index, bytes);
     const digest = payload.chunks[index] ?? null;
     if (digest === null) {
@@ -207,7 +208,6 @@ class FileRegistry implements ImageRegistry {
     } else if (!(await this.#chunks.has(digest))) {
       await this.#chunks.write(digest, form === "frame" ? bytes : await encodeChunk(bytes));
     }
-    return plain.length;
   }
 
   /** The manifest comes last: where it is, everything else is. */
