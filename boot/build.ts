@@ -41,24 +41,14 @@ export async function buildBootFiles(options: BuildBootFilesOptions): Promise<vo
   log("loaders for network and disk");
   await copyNetworkLoaders(packages.ipxe.root, path.join(out, "loaders"));
   const loaderDir = path.join(out, "disk-loader");
-  await buildDiskLoader(
-    {
-      grubCommon: packages.grubCommon.root,
-      grubPc: packages.grubPc.root,
-      grubEfi: packages.grubEfi.root,
-      libraryDirs: packages.libraryDirs,
-    },
-    loaderDir,
-  );
+  await buildDiskLoader(packages, loaderDir);
   log(`kernel ${kernel.release}, ramdisk`);
   await copyFile(kernel.image, path.join(out, "vmlinuz"));
   const tree = await planRamdisk({
     kernel,
     loaderDir,
     drp: options.drp,
-    busyboxRoot: packages.busybox.root,
-    e2fsprogsRoot: packages.e2fsprogs.root,
-    libraryDirs: packages.libraryDirs,
+    packages,
     build: { builtAt: builtAt(), kernel: kernel.release, packages: packages.versions },
   });
   await writeRamdisk(tree, path.join(out, "ramdisk.img"));

@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { copyFile, mkdir } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
+import type { BootPackages } from "./boot-packages.ts";
 
 const run = promisify(execFile);
 
@@ -35,20 +36,19 @@ const MODULES = [
 ];
 
 /**
- * @param packages unpacked folders, and where grub-mkimage finds its libraries
  * @param outDir gets DISK_LOADER_FILES
  */
 export async function buildDiskLoader(
-  packages: { grubCommon: string; grubPc: string; grubEfi: string; libraryDirs: readonly string[] },
+  packages: Pick<BootPackages, "grubCommon" | "grubPc" | "grubEfi" | "libraryDirs">,
   outDir: string,
 ): Promise<void> {
   await mkdir(outDir, { recursive: true });
   const makeImage = (args: readonly string[]) =>
-    run(path.join(packages.grubCommon, "usr/bin/grub-mkimage"), [...args, ...MODULES], {
+    run(path.join(packages.grubCommon.root, "usr/bin/grub-mkimage"), [...args, ...MODULES], {
       env: { LD_LIBRARY_PATH: packages.libraryDirs.join(":") },
     });
-  const biosModules = path.join(packages.grubPc, "usr/lib/grub/i386-pc");
-  const efiModules = path.join(packages.grubEfi, "usr/lib/grub/x86_64-efi");
+  const biosModules = path.join(packages.grubPc.root, "usr/lib/grub/i386-pc");
+  const efiModules = path.join(packages.grubEfi.root, "usr/lib/grub/x86_64-efi");
   const built = (name: (typeof DISK_LOADER_FILES)[number]) => path.join(outDir, name);
   // A prefix without a disk means the disk that GRUB was loaded from: never another one with the same labels.
   await makeImage([

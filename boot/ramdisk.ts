@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress } from "node:zlib";
 import { encodeCpio } from "../src/images/cpio.ts";
+import type { BootPackages } from "./boot-packages.ts";
 import { addBusybox } from "./busybox.ts";
 import { DISK_LOADER_FILES } from "./disk-loader.ts";
 import {
@@ -38,9 +39,7 @@ export interface RamdiskParts {
   readonly loaderDir: string;
   /** The single executable on this host. */
   readonly drp: string;
-  readonly busyboxRoot: string;
-  readonly e2fsprogsRoot: string;
-  readonly libraryDirs: readonly string[];
+  readonly packages: BootPackages;
   readonly build: RamdiskBuild;
 }
 
@@ -50,10 +49,15 @@ export async function planRamdisk(parts: RamdiskParts): Promise<FileTree> {
   tree.addDirectory("/tmp", 0o1777);
   tree.addCharacterDevice("/dev/console", 0o600, 5, 1);
   tree.addCharacterDevice("/dev/null", 0o666, 1, 3);
-  addBusybox(tree, parts.busyboxRoot);
-  addProgram(tree, "/usr/bin/drp", parts.drp, parts.libraryDirs);
+  addBusybox(tree, parts.packages.busybox.root);
+  addProgram(tree, "/usr/bin/drp", parts.drp, parts.packages.libraryDirs);
   // The name decides: as mkfs.ext4 it makes ext4.
-  addProgram(tree, "/sbin/mkfs.ext4", path.join(parts.e2fsprogsRoot, "sbin/mke2fs"), parts.libraryDirs);
+  addProgram(
+    tree,
+    "/sbin/mkfs.ext4",
+    path.join(parts.packages.e2fsprogs.root, "sbin/mke2fs"),
+    parts.packages.libraryDirs,
+  );
   await addKernelModules(tree, parts.kernel, [
     ...DISK_DRIVERS,
     ...USB_DISK_DRIVERS,
