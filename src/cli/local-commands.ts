@@ -60,8 +60,8 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
     declare: command =>
       command
         .option("--host <address>", "the boot server to ask", "127.0.0.1")
-        .option("--tftp-port <port>", "of the boot server", parsePort, 69)
-        .option("--boot-http-port <port>", "of the boot server", parsePort, 8091)
+        .option("--tftp-port <port>", "of the boot server (default: as drp.yaml says)", parsePort)
+        .option("--boot-port <port>", "HTTP port of the boot server (default: as drp.yaml says)", parsePort)
         .option("--interface <name>", "ask for DHCP servers only here"),
     run: runDoctor,
   },
@@ -140,14 +140,21 @@ async function checkConfig({
 
 interface DoctorOptions {
   readonly host: string;
-  readonly tftpPort: number;
-  readonly bootHttpPort: number;
+  readonly tftpPort?: number;
+  readonly bootPort?: number;
   readonly interface?: string;
 }
 
 async function runDoctor({ context, options }: Invocation<DoctorOptions>): Promise<ExitCode> {
   const { examine } = await import("./io/examine.ts");
-  const checks = await examine(options);
+  const { loadSettings } = await import("../daemon/io/load-settings.ts");
+  const settings = loadSettings();
+  const checks = await examine({
+    host: options.host,
+    interfaceName: options.interface ?? settings.dhcp.interfaceName ?? undefined,
+    tftpPort: options.tftpPort ?? settings.tftp.port,
+    bootPort: options.bootPort ?? settings.boot.port,
+  });
   if (context.out.device.format === "table")
     context.out.device.write(renderChecks(checks, context.out.paint));
   else context.out.list(checks, [], "");

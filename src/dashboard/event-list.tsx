@@ -44,6 +44,12 @@ export function EventList({ events, machines, onOpen }: Props) {
   );
 }
 
+/** " is healthy", ": writing", " offered …": what follows the machine's name, whether the summary begins with it or not. */
+function withoutName(summary: string, name: string): string {
+  const rest = summary.startsWith(name) ? summary.slice(name.length) : "";
+  return /^[ :]/.test(rest) ? rest : ` ${summary}`;
+}
+
 interface LineProps {
   readonly event: Event;
   readonly machine: Machine | undefined;
@@ -59,13 +65,11 @@ function Line({ event, machine, onOpen }: LineProps) {
       <span>
         {event.severity !== "info" && <strong>{event.severity}: </strong>}
         {machine !== undefined && (
-          <>
-            <button type="button" class="link" onClick={() => onOpen(machine.id)}>
-              {machine.name}
-            </button>{" "}
-          </>
+          <button type="button" class="link" onClick={() => onOpen(machine.id)}>
+            {machine.name}
+          </button>
         )}
-        {event.summary}
+        {machine === undefined ? event.summary : withoutName(event.summary, machine.name)}
       </span>
     </li>
   );

@@ -34,7 +34,7 @@ function Progress({ machine }: { machine: Machine }) {
   if (state.kind !== "installing" || state.totalBytes === 0) {
     return (
       <>
-        <progress aria-label={`Install of ${machine.name}`} />
+        {state.kind !== "assigned" && <progress aria-label={`Install of ${machine.name}`} />}
         <p class="quiet">{stateReason(state)}</p>
       </>
     );

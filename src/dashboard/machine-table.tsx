@@ -1,7 +1,7 @@
 import type { Machine } from "../api/wire.ts";
 import { addressOf, type Fleet, imagesOf } from "./fleet.ts";
 import { StatePill } from "./pill.tsx";
-import { age, healthLabel } from "./words.ts";
+import { age, healthLabel, needsAttention, stateReason } from "./words.ts";
 
 interface Props {
   readonly fleet: Fleet;
@@ -65,6 +65,9 @@ function Row({ machine, fleet, now, openId, onOpen }: Props & { machine: Machine
       </th>
       <td>
         <StatePill kind={machine.state.kind} />
+        {needsAttention(machine.state.kind) && (
+          <span class="reason medium">{stateReason(machine.state)}</span>
+        )}
       </td>
       <td class="image">
         {running ?? (coming === undefined ? "–" : "")}

@@ -69,8 +69,9 @@ class FleetFollower {
   }
 
   private async loadAll(): Promise<void> {
-    const [status, sites, machines, images, leases, events] = await Promise.all([
-      getStatus(),
+    // Alone and first: without a session it is the only question that is refused.
+    const status = await getStatus();
+    const [sites, machines, images, leases, events] = await Promise.all([
       getSites(),
       getMachines(),
       getImages(),

@@ -12,12 +12,14 @@ import { type DhcpAnswer, findDhcpServers, localAddresses } from "./find-dhcp-se
 export interface ExamineOptions {
   readonly host: string;
   readonly tftpPort: number;
-  readonly bootHttpPort: number;
-  readonly interface?: string;
+  readonly bootPort: number;
+  readonly interfaceName: string | undefined;
 }
 
 /** What a BIOS and a UEFI machine ask for first. */
 const LOADERS = ["undionly.kpxe", "ipxe.efi"] as const;
+/** What the loaders and UEFI's own HTTP boot fetch. */
+const BOOT_PATHS = ["loaders/ipxe.efi", "ramdisk/vmlinuz", "ramdisk/initrd.img"] as const;
 /** Firmware asks again after 4 s (PXE 2.1 §2.2): who is slower than this boots nothing. */
 const DHCP_LISTEN_MS = 3000;
 const PROBE_TIMEOUT_MS = 8000;
@@ -25,7 +27,7 @@ const PROBE_TIMEOUT_MS = 8000;
 export async function examine(options: ExamineOptions): Promise<Check[]> {
   const checks = [await checkHub(), ...(await checkPorts(options)), await checkDhcp(options)];
   for (const loader of LOADERS) checks.push(await checkTftp(options, loader));
-  for (const loader of LOADERS) checks.push(await checkBootHttp(options, loader));
+  for (const path of BOOT_PATHS) checks.push(await checkBootHttp(options, path));
   return checks;
 }
 
@@ -65,9 +67,9 @@ async function checkPorts({ tftpPort }: ExamineOptions): Promise<Check[]> {
 
 async function checkDhcp(options: ExamineOptions): Promise<Check> {
   const name = "dhcp";
-  const from = localAddresses(options.interface);
+  const from = localAddresses(options.interfaceName);
   if (from.length === 0) {
-    const where = options.interface === undefined ? "no interface" : `interface ${options.interface}`;
+    const where = options.interfaceName === undefined ? "no interface" : `interface ${options.interfaceName}`;
     return { name, result: "skipped", detail: `${where} has no IPv4 address to ask from` };
   }
   try {
@@ -133,9 +135,9 @@ async function checkTftp({ host, tftpPort }: ExamineOptions, file: string): Prom
   }
 }
 
-async function checkBootHttp({ host, bootHttpPort }: ExamineOptions, file: string): Promise<Check> {
-  const name = `boot http ${file}`;
-  const url = `http://${host}:${bootHttpPort}/boot/${file}`;
+async function checkBootHttp({ host, bootPort }: ExamineOptions, path: string): Promise<Check> {
+  const name = `http ${path}`;
+  const url = `http://${host}:${bootPort}/${path}`;
   try {
     const status = await statusOf(done => httpGet(url, done));
     if (status === 200) return { name, result: "ok", detail: url };

@@ -1,0 +1,133 @@
+import type { Browser, Page } from "playwright-core";
+import { build } from "vite";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { digestOf, machineRecord, macOf, newEvent } from "../store/records.ts";
+import { missingBrowser, startBrowser } from "./browser.ts";
+import { type DashboardHub, startDashboardHub, TOKEN } from "./dashboard-hub.ts";
+import { wholeFleet } from "./fleet.ts";
+
+const missing = missingBrowser();
+if (missing !== undefined) console.warn(`skipped: the dashboard in a browser: ${missing}`);
+
+describe.skipIf(missing !== undefined)("the dashboard", () => {
+  let browser: Browser;
+
+  beforeAll(async () => {
+    await build({ root: "src/dashboard", configFile: "src/dashboard/vite.config.ts", logLevel: "warn" });
+    browser = await startBrowser();
+  }, 60_000);
+
+  afterAll(() => browser?.close());
+
+  async function openPage(): Promise<{ hub: DashboardHub; page: Page; complaints: string[] }> {
+    const hub = await startDashboardHub();
+    const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    onTestFinished(async () => {
+      await context.close();
+      await hub[Symbol.asyncDispose]();
+    });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on("pageerror", error => complaints.push(error.message));
+    page.on("console", message => {
+      if (/Content Security Policy|Refused/.test(message.text())) complaints.push(message.text());
+    });
+    await page.goto(hub.url);
+    return { hub, page, complaints };
+  }
+
+  async function signIn(page: Page, token = TOKEN): Promise<void> {
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  test("says where the token lies and refuses a wrong one in the hub's words", async () => {
+    const { page } = await openPage();
+    await page.getByText("sudo cat /var/lib/drp/admin.token").waitFor();
+    await signIn(page, "drp_wrong");
+    expect(await page.getByRole("alert").textContent()).toMatch(/token/i);
+  });
+
+  test("tells a new user how to get the first machine and the first image", async () => {
+    const { page } = await openPage();
+    await signIn(page);
+    await page.getByText("drp machines create NAME --mac 52:54:00:12:34:56").waitFor();
+    await page.getByText("drp images keys create NAME").waitFor();
+    await page.getByText("dhcp is off").waitFor();
+  });
+
+  test("shows machines, and follows one from its order to its health without a reload", async () => {
+    const { hub, page, complaints } = await openPage();
+    await hub.store.commit(wholeFleet(Date.now()));
+    await signIn(page);
+    await page.getByRole("status").getByText("Live").waitFor();
+    const row = page.getByRole("row", { name: /till-2/ });
+    expect(await row.textContent()).toContain("installing");
+    const bar = page.getByRole("progressbar", { name: "Install of till-2" });
+    expect(await bar.getAttribute("value")).toBe("41");
+
+    const before = await hub.store.findMachine("till-2");
+    if (before?.running === null || before === undefined) throw new Error("the fleet has no till-2");
+    const running = { ...before.running, image: digestOf("b") };
+    await hub.store.commit([
+      {
+        kind: "update-machine",
+        machine: { ...before, state: { kind: "healthy" }, running, revision: before.revision + 1 },
+        expectedRevision: before.revision,
+      },
+      {
+        kind: "append-event",
+        event: newEvent({ at: Date.now(), machineId: before.id, summary: "till-2 is healthy on app:v2" }),
+      },
+    ]);
+    await row.getByText("healthy").waitFor();
+    await row.getByText("app:v2").waitFor();
+    await page.getByLabel("Newest events").getByText("till-2 is healthy on app:v2").waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  test("shows a machine that comes up for the first time", async () => {
+    const { hub, page } = await openPage();
+    await signIn(page);
+    await page.getByText("No machines yet.").waitFor();
+    await hub.store.commit([
+      { kind: "insert-machine", machine: machineRecord({ id: "m-9", name: "new-1", macs: [macOf(9)] }) },
+      { kind: "append-event", event: newEvent({ machineId: "m-9", summary: "new-1 is new" }) },
+    ]);
+    await page.getByRole("row", { name: /new-1/ }).waitFor();
+  });
+
+  test("opens a machine's timeline by keyboard, newest first, and gives the focus back", async () => {
+    const { hub, page } = await openPage();
+    await hub.store.commit(wholeFleet(Date.now()));
+    await signIn(page);
+    const name = page.getByRole("row", { name: /till-2/ }).getByRole("button");
+    await name.focus();
+    await page.keyboard.press("Enter");
+    const panel = page.getByRole("dialog", { name: "till-2" });
+    const lines = panel.locator(".timeline li");
+    await lines.first().getByText("till-2: writing").waitFor();
+    expect(await lines.count()).toBe(5);
+    await page.keyboard.press("Escape");
+    await panel.waitFor({ state: "detached" });
+    expect(await name.evaluate(button => button === document.activeElement)).toBe(true);
+  });
+
+  test("fits 360 pixels without scrolling sideways", async () => {
+    const { hub, page } = await openPage();
+    await hub.store.commit(wholeFleet(Date.now()));
+    await page.setViewportSize({ width: 360, height: 700 });
+    await signIn(page);
+    await page.getByRole("row", { name: /till-2/ }).waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+  });
+
+  test("signing out ends the session", async () => {
+    const { page } = await openPage();
+    await signIn(page);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Token").waitFor();
+    await page.reload();
+    await page.getByLabel("Token").waitFor();
+  });
+});
