@@ -38,14 +38,16 @@ export class Disk implements AsyncDisposable {
     }
   }
 
-  /** @throws {DrpError} disk.failed */
-  async read(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(lengthBytes);
-    await this.#each(bytes, offsetBytes, "read", async (rest, position) => {
+  /**
+   * Fills `target`, which whoever reads much uses again and again.
+   *
+   * @throws {DrpError} disk.failed
+   */
+  async readInto(target: Uint8Array, offsetBytes: number): Promise<void> {
+    await this.#each(target, offsetBytes, "read", async (rest, position) => {
       const { bytesRead } = await this.#handle.read(rest, 0, rest.length, position);
       return bytesRead;
     });
-    return bytes;
   }
 
   /** The bytes are in the kernel's cache when this resolves; `flush` brings them to the disk. */

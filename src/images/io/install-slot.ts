@@ -16,12 +16,16 @@ export async function writeSlot(
   chunks: AsyncIterable<ImageChunk>,
   onBytesDone: OnBytesDone,
 ): Promise<void> {
+  const buffer = Buffer.alloc(CHUNK_BYTES);
   for await (const chunk of chunks) {
     const offsetBytes = slotOffsetBytes + chunk.offsetBytes;
+    const zeros = ZEROS.subarray(0, chunk.lengthBytes);
     if (chunk.bytes !== null) {
       await disk.write({ offsetBytes, bytes: chunk.bytes });
-    } else if (!isZeros(await disk.read(offsetBytes, chunk.lengthBytes))) {
-      await disk.write({ offsetBytes, bytes: ZEROS.subarray(0, chunk.lengthBytes) });
+    } else {
+      const present = buffer.subarray(0, chunk.lengthBytes);
+      await disk.readInto(present, offsetBytes);
+      if (!present.equals(zeros)) await disk.write({ offsetBytes, bytes: zeros });
     }
     onBytesDone(chunk.offsetBytes + chunk.lengthBytes);
   }
@@ -36,11 +40,13 @@ export async function verifySlot(
   onBytesDone: OnBytesDone,
 ): Promise<void> {
   await disk.dropCache();
+  const buffer = Buffer.alloc(CHUNK_BYTES);
   for (const [index, digest] of payload.chunks.entries()) {
     const chunkOffset = index * CHUNK_BYTES;
-    const lengthBytes = Math.min(CHUNK_BYTES, payload.sizeBytes - chunkOffset);
-    const bytes = await disk.read(slotOffsetBytes + chunkOffset, lengthBytes);
-    const isEqual = digest === null ? isZeros(bytes) : chunkDigest(bytes) === digest;
+    const bytes = buffer.subarray(0, Math.min(CHUNK_BYTES, payload.sizeBytes - chunkOffset));
+    await disk.readInto(bytes, slotOffsetBytes + chunkOffset);
+    const isEqual =
+      digest === null ? bytes.equals(ZEROS.subarray(0, bytes.length)) : chunkDigest(bytes) === digest;
     if (!isEqual) {
       throw new DrpError(
         "disk.failed",
@@ -51,10 +57,6 @@ export async function verifySlot(
         },
       );
     }
-    onBytesDone(chunkOffset + lengthBytes);
+    onBytesDone(chunkOffset + bytes.length);
   }
-}
-
-function isZeros(bytes: Buffer): boolean {
-  return bytes.equals(ZEROS.subarray(0, bytes.length));
 }

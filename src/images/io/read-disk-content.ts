@@ -5,7 +5,9 @@ import type { Disk } from "./disk.ts";
 /** @throws {DrpError} disk.failed */
 export async function readDiskContent(disk: Disk, sectorBytes: number): Promise<DiskContent> {
   const probeBytes = Math.min(CONTENT_PROBE_BYTES, disk.sizeBytes);
-  const head = await disk.read(0, probeBytes);
-  const tail = await disk.read(disk.sizeBytes - probeBytes, probeBytes);
+  const head = Buffer.alloc(probeBytes);
+  const tail = Buffer.alloc(probeBytes);
+  await disk.readInto(head, 0);
+  await disk.readInto(tail, disk.sizeBytes - probeBytes);
   return describeDiskContent(head, tail, sectorBytes);
 }
