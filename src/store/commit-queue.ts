@@ -22,22 +22,24 @@ export interface DatabaseErrors {
   translate(error: unknown): unknown;
 }
 
+export interface CommitListeners {
+  /** Once per transaction, before its commits resolve. */
+  onEvents(events: readonly EventRecord[]): void;
+  /** Once per commit, before it resolves. */
+  onCommitted(changes: readonly StoreChange[]): void;
+}
+
 export class CommitQueue {
   readonly #db: Kysely<Schema>;
   readonly #errors: DatabaseErrors;
-  readonly #onEvents: (events: readonly EventRecord[]) => void;
+  readonly #listeners: CommitListeners;
   readonly #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
-  /** @param onEvents called once per transaction, before its commits resolve */
-  constructor(
-    db: Kysely<Schema>,
-    errors: DatabaseErrors,
-    onEvents: (events: readonly EventRecord[]) => void,
-  ) {
+  constructor(db: Kysely<Schema>, errors: DatabaseErrors, listeners: CommitListeners) {
     this.#db = db;
     this.#errors = errors;
-    this.#onEvents = onEvents;
+    this.#listeners = listeners;
   }
 
   commit(changes: readonly StoreChange[]): Promise<CommitOutcome> {
@@ -71,8 +73,13 @@ export class CommitQueue {
       return;
     }
     const events = outcomes.flatMap(outcome => (outcome.kind === "committed" ? outcome.events : []));
-    if (events.length > 0) this.#onEvents(events);
-    for (const [index, outcome] of outcomes.entries()) batch[index]?.resolve(outcome);
+    if (events.length > 0) this.#listeners.onEvents(events);
+    for (const [index, waiting] of batch.entries()) {
+      const outcome = outcomes[index];
+      if (outcome === undefined) continue;
+      if (outcome.kind === "committed") this.#listeners.onCommitted(waiting.changes);
+      waiting.resolve(outcome);
+    }
   }
 
   async #writeInOneTransaction(batch: readonly Waiting[]): Promise<CommitOutcome[]> {

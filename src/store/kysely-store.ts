@@ -15,16 +15,23 @@ import { rowToImageKey, rowToToken } from "./rows.ts";
 import type { Schema } from "./schema.ts";
 
 type EventListener = (events: readonly EventRecord[]) => void;
+type CommitListener = (changes: readonly StoreChange[]) => void;
 
 export class KyselyStore implements Store {
   readonly #db: Kysely<Schema>;
   readonly #commits: CommitQueue;
-  readonly #listeners = new Set<EventListener>();
+  readonly #eventListeners = new Set<EventListener>();
+  readonly #commitListeners = new Set<CommitListener>();
 
   constructor(db: Kysely<Schema>, errors: DatabaseErrors) {
     this.#db = db;
-    this.#commits = new CommitQueue(db, errors, events => {
-      for (const listener of this.#listeners) listener(events);
+    this.#commits = new CommitQueue(db, errors, {
+      onEvents: events => {
+        for (const listener of this.#eventListeners) listener(events);
+      },
+      onCommitted: changes => {
+        for (const listener of this.#commitListeners) listener(changes);
+      },
     });
   }
 
@@ -84,8 +91,13 @@ export class KyselyStore implements Store {
   }
 
   onEvents(listener: EventListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#eventListeners.add(listener);
+    return () => this.#eventListeners.delete(listener);
+  }
+
+  onCommitted(listener: CommitListener): () => void {
+    this.#commitListeners.add(listener);
+    return () => this.#commitListeners.delete(listener);
   }
 
   async close(): Promise<void> {

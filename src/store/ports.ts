@@ -145,5 +145,7 @@ export interface Store {
   commit(changes: readonly StoreChange[]): Promise<CommitOutcome>;
   /** Called after each commit that appended events, in the order of their ids. Returns how to stop listening. */
   onEvents(listener: (events: readonly EventRecord[]) => void): () => void;
+  /** Called with what each commit changed, in the order of the commits, before `commit` resolves. */
+  onCommitted(listener: (changes: readonly StoreChange[]) => void): () => void;
   close(): Promise<void>;
 }

@@ -224,6 +224,28 @@ export function describeStoreContract(database: string, open: () => Promise<Stor
       expect(heard).toHaveLength(10);
     });
 
+    test("tells what each commit changed, before it resolves, and nothing of one that was refused", async () => {
+      await using store = await openWithSite();
+      const heard: unknown[] = [];
+      store.onCommitted(changes => heard.push(changes));
+      const insert = [{ kind: "insert-machine", machine: machineRecord() }] as const;
+      await store.commit(insert);
+      expect(heard).toEqual([insert]);
+      await store.commit(insert);
+      expect(heard).toHaveLength(1);
+    });
+
+    test("refuses an order for an image that has just been removed", async () => {
+      await using store = await openWithSite();
+      const order = [
+        { kind: "require-image", digest: digestOf("a") },
+        { kind: "insert-machine", machine: machineRecord() },
+      ] as const;
+      expect(await store.commit(order)).toEqual({ kind: "conflict", changeIndex: 0, reason: "missing" });
+      await store.commit([{ kind: "insert-image", image: imageRecord() }]);
+      expect((await store.commit(order)).kind).toBe("committed");
+    });
+
     test("lists events after a cursor, the newest ones in rising order, and those of one machine, MAC or site", async () => {
       await using store = await open();
       await store.commit([

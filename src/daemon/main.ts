@@ -1,0 +1,202 @@
+/** `drp serve`: wires store, images, API and the local site together, and takes them apart in order. */
+import { randomBytes } from "node:crypto";
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import { isSea } from "node:sea";
+import type { Logger } from "pino";
+import packageJson from "../../package.json" with { type: "json" };
+import { startSite } from "../agent/site/io/start-site.ts";
+import { createApiApp } from "../api/io/api-app.ts";
+import { startApiServer } from "../api/io/api-server.ts";
+import type { Status } from "../api/wire.ts";
+import { DrpError, describeErrorChain } from "../core/errors.ts";
+import { openRegistry } from "../images/io/registry.ts";
+import { openSqliteStore } from "../store/open-sqlite.ts";
+import type { EventRecord } from "../store/ports.ts";
+import { readDashboardFile, sqliteBindingFile } from "./io/assets.ts";
+import { openCertificateAuthority } from "./io/ca.ts";
+import { openDataFolder } from "./io/data-folder.ts";
+import { ensureAdminToken, ensureLocalSite } from "./io/first-start.ts";
+import { hostNames } from "./io/host-names.ts";
+import { loadSettings } from "./io/load-settings.ts";
+import { LocalHubLink } from "./io/local-hub-link.ts";
+import { openLog } from "./io/log.ts";
+import { leaseToWire } from "./lease-to-wire.ts";
+import { readServeFlags } from "./serve-flags.ts";
+import type { Settings } from "./settings.ts";
+import { decideSiteAddress } from "./site-address.ts";
+import { formatStartBanner } from "./start-banner.ts";
+
+export interface ServeDeps {
+  readonly log: Logger;
+  /** How this executable starts its boot process: ["drp", "boot-process"]. */
+  readonly bootProcessCommand: readonly [program: string, ...args: string[]];
+}
+
+export interface RunningHub {
+  readonly apiPort: number;
+  readonly status: () => Status;
+  readonly dataFolder: string;
+  readonly adminTokenFile: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the hub. When a part cannot start, those that had are stopped again.
+ *
+ * @throws {DrpError} data.locked, data.unwritable, storage.full, port.in-use, port.forbidden, config.invalid
+ */
+export async function serve(settings: Settings, { log, bootProcessCommand }: ServeDeps): Promise<RunningHub> {
+  await using started = new AsyncDisposableStack();
+  const clock = Date.now;
+  const startedAt = clock();
+  const { address, interfaceName } = decideSiteAddress(
+    networkInterfaces(),
+    settings.dhcp.interfaceName,
+    settings.dhcp.subnets,
+  );
+  const nativeBinding = sqliteBindingFile();
+  const folder = openDataFolder(settings.data, nativeBinding);
+  started.defer(() => folder.release());
+  const store = await openSqliteStore({
+    file: join(folder.path, "drp.db"),
+    ...(nativeBinding === undefined ? {} : { nativeBinding }),
+  });
+  started.defer(() => store.close());
+  store.onEvents(events => {
+    for (const event of events) logEvent(log, event);
+  });
+  const ca = await openCertificateAuthority(folder.path, hostNames(settings.names), startedAt);
+  const registry = await openRegistry(join(folder.path, "images"));
+  const adminTokenFile = await ensureAdminToken(store, folder.path, randomBytes, startedAt);
+  const localSite = await ensureLocalSite(store, settings.site, startedAt);
+  const readTrust = async () => ({ caPem: ca.caPem, imageKeys: await store.listImageKeys() });
+
+  const onError = (context: string, error: unknown) => log.error(`${context}: ${describeErrorChain(error)}`);
+  const site = await startSite({
+    hub: await LocalHubLink.open(store, localSite),
+    address,
+    bootPort: settings.boot.port,
+    machinePort: settings.machineChannel.port,
+    tftpPort: settings.tftp.port,
+    dhcp: interfaceName === null ? null : { interfaceName, subnets: settings.dhcp.subnets },
+    bootFiles: settings.boot.files,
+    dataFolder: join(folder.path, "site"),
+    tls: ca.serverTls,
+    trust: await readTrust(),
+    findChunk: digest => registry.chunkPath(digest),
+    signedManifest: digest => registry.manifest(digest),
+    bootProcessCommand,
+    clock,
+    randomBytes,
+    onError,
+  });
+  started.defer(() => site.stop());
+  store.onCommitted(changes => {
+    if (!changes.some(({ kind }) => kind === "insert-image-key" || kind === "delete-image-key")) return;
+    readTrust()
+      .then(trust => site.setTrust(trust))
+      .catch(error => onError("machines still get the image keys of before", error));
+  });
+
+  const stopping = new AbortController();
+  const status = (): Status => ({
+    version: packageJson.version,
+    startedAt,
+    services: [
+      { name: "api", state: "on", detail: `https://${settings.api.host ?? "localhost"}:${api.port}` },
+      ...site
+        .services()
+        .map(service => (service.name === "dhcp" && interfaceName === null ? DHCP_OFF : service)),
+    ],
+  });
+  const app = createApiApp({
+    store,
+    registry,
+    leases: async () => (await site.leases()).map(lease => leaseToWire(lease, settings.dhcp.subnets)),
+    status,
+    clock,
+    randomBytes,
+    version: packageJson.version,
+    readDashboardFile,
+    stopping: stopping.signal,
+    onError: (error, request) => onError(request, error),
+  });
+  const { host, port } = settings.api;
+  const api = await startApiServer({ app, tls: ca.serverTls, port, ...(host === null ? {} : { host }) });
+  started.defer(() => api.stop());
+  started.defer(() => stopping.abort());
+
+  const running = started.move();
+  return {
+    apiPort: api.port,
+    status,
+    dataFolder: folder.path,
+    adminTokenFile,
+    stop: () => running.disposeAsync(),
+  };
+}
+
+const DHCP_OFF = {
+  name: "dhcp",
+  state: "off",
+  detail: "no subnet to give addresses from; add dhcp.subnets to drp.yaml (docs/config.md)",
+} as const;
+
+function logEvent(log: Logger, { kind, severity, summary, mac }: EventRecord): void {
+  const facts = mac === null ? { kind } : { kind, mac };
+  if (severity === "info") log.info(facts, summary);
+  else log.warn(facts, severity === "alarm" ? `ALARM: ${summary}` : summary);
+}
+
+/**
+ * Runs the hub until SIGINT or SIGTERM.
+ *
+ * @param args what follows `drp serve`
+ * @returns exit code: 0 stopped, 1 could not start, 2 wrong flags
+ */
+export async function runServe(args: readonly string[]): Promise<number> {
+  const command = readServeFlags(args);
+  if (command.kind === "help") {
+    process.stdout.write(command.text);
+    return 0;
+  }
+  if (command.kind === "wrong") {
+    process.stderr.write(`drp serve: ${command.reason}\n  → drp serve --help\n`);
+    return 2;
+  }
+  try {
+    const settings = loadSettings(command.flags);
+    // What the hub writes is for its own user, also in a data folder that somebody else made.
+    process.umask(0o077);
+    const log = openLog(settings.log.level);
+    const hub = await serve(settings, { log, bootProcessCommand: ownCommand("boot-process") });
+    process.stderr.write(formatStartBanner({ ...hub, status: hub.status() }));
+    const signal = await nextSignal();
+    log.info(`${signal}: stopping`);
+    await hub.stop();
+    return 0;
+  } catch (error) {
+    process.stderr.write(formatFailure(error));
+    return 1;
+  }
+}
+
+function nextSignal(): Promise<string> {
+  return new Promise(resolve => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+/** This very program in another role: the single executable, or node with our entry. */
+function ownCommand(role: string): [string, ...string[]] {
+  const entry = process.argv[1];
+  return isSea() || entry === undefined ? [process.execPath, role] : [process.execPath, entry, role];
+}
+
+function formatFailure(error: unknown): string {
+  if (!(error instanceof DrpError))
+    return `drp serve failed: ${error instanceof Error ? error.stack : error}\n`;
+  const advice = error.advice === undefined ? "" : `  → ${error.advice}\n`;
+  return `drp: ${describeErrorChain(error)}\n${advice}`;
+}

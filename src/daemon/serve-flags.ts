@@ -1,0 +1,35 @@
+/** The flags of `drp serve`: `--config`, and one for each setting that is a single value. */
+import { parseArgs } from "node:util";
+import { flagOf, overlayKeys, variableOf } from "./settings.ts";
+
+export type ServeCommand =
+  | { readonly kind: "serve"; readonly flags: Readonly<Record<string, string | undefined>> }
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "wrong"; readonly reason: string };
+
+export function readServeFlags(args: readonly string[]): ServeCommand {
+  const names = ["config", ...overlayKeys().map(({ key }) => flagOf(key))];
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        help: { type: "boolean", short: "h" },
+        ...Object.fromEntries(names.map(name => [name, TEXT])),
+      },
+    });
+    const { help, ...flags } = values as { help?: boolean } & Record<string, string | undefined>;
+    return help === true ? { kind: "help", text: helpText() } : { kind: "serve", flags };
+  } catch (error) {
+    return { kind: "wrong", reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const TEXT = { type: "string" } as const;
+
+function helpText(): string {
+  const flags = overlayKeys().map(
+    ({ key }) => `  --${flagOf(key).padEnd(24)} ${key.padEnd(20)} ${variableOf(key)}`,
+  );
+  const config = `  --${"config FILE".padEnd(24)} ${"".padEnd(20)} DRP_CONFIG`;
+  return `Usage: drp serve [flags]\n\nRuns the hub: API, dashboard, images, and a local site.\n\n  flag                       key in drp.yaml      variable\n${[config, ...flags].join("\n")}\n\nEvery key is explained in docs/config.md.\n`;
+}
