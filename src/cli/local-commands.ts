@@ -2,6 +2,7 @@
  * The one table of commands that work on this host instead of through the hub, and the one file of the CLI that may call
  * the domain. Each is loaded when it runs, so that every other command starts without it.
  */
+import { networkInterfaces } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { ARCHITECTURES, type Architecture } from "../core/architecture.ts";
 import { formatBytes } from "../core/bytes.ts";
@@ -59,7 +60,7 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
     summary: "ask this network what a booting machine would meet",
     declare: command =>
       command
-        .option("--host <address>", "the boot server to ask", "127.0.0.1")
+        .option("--host <address>", "the boot server to ask (default: this host, as drp.yaml says)")
         .option("--tftp-port <port>", "of the boot server (default: as drp.yaml says)", parsePort)
         .option("--boot-port <port>", "HTTP port of the boot server (default: as drp.yaml says)", parsePort)
         .option("--interface <name>", "ask for DHCP servers only here"),
@@ -139,7 +140,7 @@ async function checkConfig({
 }
 
 interface DoctorOptions {
-  readonly host: string;
+  readonly host?: string;
   readonly tftpPort?: number;
   readonly bootPort?: number;
   readonly interface?: string;
@@ -148,10 +149,13 @@ interface DoctorOptions {
 async function runDoctor({ context, options }: Invocation<DoctorOptions>): Promise<ExitCode> {
   const { examine } = await import("./io/examine.ts");
   const { loadSettings } = await import("../daemon/io/load-settings.ts");
+  const { decideSiteAddress } = await import("../daemon/site-address.ts");
   const settings = loadSettings();
+  const { interfaceName, subnets } = settings.dhcp;
+  const site = decideSiteAddress(networkInterfaces(), interfaceName, subnets);
   const checks = await examine({
-    host: options.host,
-    interfaceName: options.interface ?? settings.dhcp.interfaceName ?? undefined,
+    host: options.host ?? site.address,
+    interfaceName: options.interface ?? site.interfaceName ?? undefined,
     tftpPort: options.tftpPort ?? settings.tftp.port,
     bootPort: options.bootPort ?? settings.boot.port,
   });
