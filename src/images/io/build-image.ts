@@ -1,7 +1,7 @@
 /** Makes a signed bundle from a root file system: `drp images build`. */
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream, constants as fsConstants } from "node:fs";
 import { access, lstat, open, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Architecture } from "../../core/architecture.ts";
 import { formatBytes } from "../../core/bytes.ts";
@@ -84,6 +84,7 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
   const description = describeImage(request);
   const payloadPath = unfinishedPath(request.out);
   try {
+    await access(dirname(request.out), fsConstants.W_OK);
     const payload = await withRawImage(request, rawPath => compressPayload(rawPath, payloadPath, request));
     const manifestText = canonicalText({ ...description, payloads: [payload] } satisfies Manifest);
     const signed = { manifestText, signature: signManifest(manifestText, request.privateKeyPem) };

@@ -1,12 +1,13 @@
 /** Makes an ext4 file system from a directory, the same one each time from the same content: mke2fs of e2fsprogs does it. */
 import { execFile } from "node:child_process";
 import { hash } from "node:crypto";
-import { lstat, readdir } from "node:fs/promises";
+import { lstat, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
 import type { EpochMs } from "../../core/time.ts";
+import { inodeTablesHeadBytes, locateInodeTables, settleInodeTimes } from "../ext4-inode-times.ts";
 
 export interface Ext4Request {
   readonly rootfsDir: string;
@@ -53,6 +54,20 @@ export async function makeExt4(request: Ext4Request): Promise<void> {
     ],
     ...["-d", request.rootfsDir, request.out, String(sizeBytes / BLOCK_BYTES)],
   ]);
+  await settleTimes(request.out, sizeBytes);
+}
+
+async function settleTimes(path: string, sizeBytes: number): Promise<void> {
+  await using file = await open(path, "r+");
+  const head = Buffer.alloc(inodeTablesHeadBytes(sizeBytes));
+  await file.read(head, 0, head.length, 0);
+  const { tables, checksumSeed } = locateInodeTables(head);
+  for (const { offsetBytes, lengthBytes, firstInode } of tables) {
+    const table = Buffer.alloc(lengthBytes);
+    await file.read(table, 0, lengthBytes, offsetBytes);
+    settleInodeTimes(table, firstInode, checksumSeed);
+    await file.write(table, 0, lengthBytes, offsetBytes);
+  }
 }
 
 async function runMke2fs(request: Ext4Request, args: readonly string[]): Promise<void> {
