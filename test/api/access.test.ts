@@ -66,7 +66,7 @@ test.each(Object.entries(LEAST))("%s asks for at least %s", async (route, least)
   });
   for (const role of ROLES) {
     const { body } = await hub.call(method, path, { as: role });
-    const forbidden = ROLES.indexOf(role) > ROLES.findIndex(role => least === role);
+    const forbidden = ROLES.indexOf(role) > (ROLES as readonly string[]).indexOf(least);
     if (forbidden) expect(body, role).toMatchObject({ status: 403, code: "auth.forbidden" });
     else expect(body, role).not.toMatchObject({ code: "auth.forbidden" });
   }
