@@ -4,10 +4,7 @@ import packageJson from "../../../package.json" with { type: "json" };
 import { buildInfoSchema, fleetTrustSchema } from "./agent-files.ts";
 import { moveClockForward } from "./io/clock.ts";
 import { explainError, sayOnConsole } from "./io/console.ts";
-import { installMachine } from "./io/install.ts";
 import { readJsonFile } from "./io/json-file.ts";
-import { readInventory } from "./io/read-inventory.ts";
-import { keepReporting } from "./io/run.ts";
 import { parseInstallArguments, parseRunArguments } from "./kernel-arguments.ts";
 
 const REBUILD = "Build the boot files again.";
@@ -23,6 +20,9 @@ export async function runMachine(args: readonly string[]): Promise<number> {
 
 /** @returns 0 when the machine should reboot into its disk, 1 when it should try again from the network */
 async function runMachineInstall(): Promise<number> {
+  // Certificates are made here only; the agent of the installed OS need not carry that in memory.
+  const { installMachine } = await import("./io/install.ts");
+  const { readInventory } = await import("./io/read-inventory.ts");
   return await exitCodeOf(async () => {
     const installArguments = parseInstallArguments(await readCommandLine());
     const fleet = await readJsonFile("/etc/drp/fleet.json", fleetTrustSchema, REBUILD);
@@ -41,6 +41,7 @@ async function runMachineInstall(): Promise<number> {
 
 /** Runs until it is ended. @returns 1 when there is nothing to run with */
 async function runMachineRun(): Promise<number> {
+  const { keepReporting } = await import("./io/run.ts");
   return await exitCodeOf(async () =>
     keepReporting({
       arguments: parseRunArguments(await readCommandLine()),

@@ -227,15 +227,18 @@ describe("drp machine install", () => {
     expect(readDisk(disk, SLOT_A, image.rootfs.length).equals(image.rootfs)).toBe(true);
   });
 
-  test("writes nothing of a chunk that was tampered with, names it, and leaves a disk that boots nothing", async () => {
+  test("writes nothing of a chunk that was tampered with, names it, and leaves nothing that boots", async () => {
     const [victim = "", other = ""] = [...image.frames.keys()];
     image.frames.set(victim, image.frames.get(other) ?? Buffer.alloc(0));
+    await offer(image, { wipe: true });
     const disk = createDisk();
+    writeDisk(disk, 0, Buffer.alloc(512, 0x90));
+    writeDisk(disk, 2 * MIB, Buffer.alloc(64 * 1024, 0x90));
     const error = await failureOf(disk);
     expect(error.code).toBe("bundle.tampered");
     expect(readDisk(disk, SLOT_A, image.rootfs.length).every(byte => byte === 0)).toBe(true);
     expect(readDisk(disk, 0, 440).every(byte => byte === 0)).toBe(true);
-    expect(readDisk(disk, 2 * MIB, 512).every(byte => byte === 0)).toBe(true);
+    expect(readDisk(disk, 2 * MIB, 64 * 1024).every(byte => byte === 0)).toBe(true);
     expect(site.progress.at(-1)).toMatchObject({
       phase: "failed",
       message: expect.stringContaining(error.message),
