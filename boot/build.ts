@@ -3,7 +3,7 @@
  *
  *     OUT/vmlinuz        Debian's kernel
  *     OUT/ramdisk.img    the boot ramdisk with `drp machine install`
- *     OUT/loaders/       iPXE for BIOS and UEFI
+ *     OUT/loaders/       iPXE for BIOS and UEFI, and what starts a UEFI machine's own disk
  *     OUT/disk-loader/   GRUB for the machine's own disk (also inside the ramdisk)
  *
  * By itself: `node boot/build.ts [DRP [OUT [CACHE]]]`.
@@ -16,6 +16,7 @@ import { bootPackages } from "./boot-packages.ts";
 import { buildDiskLoader } from "./disk-loader.ts";
 import { findKernel } from "./kernel-modules.ts";
 import { copyNetworkLoaders } from "./loaders.ts";
+import { buildLocalBoot } from "./local-boot.ts";
 import { planRamdisk, writeRamdisk } from "./ramdisk.ts";
 
 export interface BuildBootFilesOptions {
@@ -40,6 +41,7 @@ export async function buildBootFiles(options: BuildBootFilesOptions): Promise<vo
   const kernel = await findKernel(packages.kernel.root);
   log("loaders for network and disk");
   await copyNetworkLoaders(packages.ipxe.root, path.join(out, "loaders"));
+  await buildLocalBoot(packages, path.join(out, "loaders", "local-boot.efi"));
   const loaderDir = path.join(out, "disk-loader");
   await buildDiskLoader(packages, loaderDir);
   log(`kernel ${kernel.release}, ramdisk`);

@@ -10,8 +10,11 @@ say() { echo "drp: $*"; }
 
 start_again() {
   say "$*"
-  say "the machine starts again in 10 seconds"
-  sleep 10
+  for seconds in $(seq 10 -1 1); do
+    printf '\rdrp: the machine starts again in %d seconds ' "$seconds"
+    sleep 1
+  done
+  echo
   sync
   reboot -f
 }
@@ -30,16 +33,17 @@ interface_of() {
   done
 }
 
-# COMMAND… → done once it succeeds; fails after 30 seconds
+# COMMAND → done once it succeeds; fails after 30 seconds
 wait_for() {
   for second in $(seq 30); do
-    "$@" >/dev/null && return
+    "$1" && return
     sleep 1
   done
   return 1
 }
 
 has_interface() { [ -n "$(interface_of "$mac")" ]; }
+has_link() { [ "$(cat "/sys/class/net/$interface/carrier")" = 1 ]; }
 
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -54,8 +58,9 @@ ip link set lo up
 mac=$(argument drp.mac)
 wait_for has_interface || start_again "no driver here found the network card $mac"
 interface=$(interface_of "$mac")
-say "asking for an address on $interface ($mac)"
 ip link set "$interface" up
+wait_for has_link || start_again "$interface ($mac) has no link: no cable, or a dead port"
+say "asking for an address on $interface ($mac)"
 # Switches that learn spanning trees forward nothing for half a minute; 20 requests span twice that.
 udhcpc -i "$interface" -s /usr/lib/drp/udhcpc -n -q -t 20 -T 3 -S ||
   start_again "nobody answers DHCP on $interface ($mac)"
