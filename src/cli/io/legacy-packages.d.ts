@@ -1,4 +1,4 @@
-/** The parts that `drp doctor` uses of two packages that carry no types. */
+/** The parts that `drp doctor` and its tests use of two packages that carry no types. */
 declare module "dhcp" {
   import type { Socket } from "node:dgram";
   import type { EventEmitter } from "node:events";
@@ -24,6 +24,7 @@ declare module "dhcp" {
 
   const dhcp: {
     createClient(config: { mac: string; features: readonly string[] }): DhcpClient;
+    createServer(config: Record<string, unknown>): EventEmitter & { listen(): void };
     addOption(code: number, option: { name: string; type: string; attr: string }): void;
   };
   export default dhcp;
