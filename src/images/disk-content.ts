@@ -33,7 +33,7 @@ export function describeDiskContent(head: Uint8Array, tail: Uint8Array, sectorBy
   };
 }
 
-export function isZero(bytes: Uint8Array): boolean {
+function isZero(bytes: Uint8Array): boolean {
   return bytes.every(byte => byte === 0);
 }
 

@@ -26,7 +26,7 @@ export interface DiskOrder {
 
 /** In the order of their numbers on the disk. */
 export const PARTITION_ROLES = ["bios", "esp", "a", "b", "data"] as const;
-export type PartitionRole = (typeof PARTITION_ROLES)[number];
+type PartitionRole = (typeof PARTITION_ROLES)[number];
 
 export interface DiskPlan {
   readonly disk: CandidateDisk;

@@ -4,7 +4,7 @@
  * Knows only 8.3 names of one case, which the loader's files have.
  */
 
-export interface FatFile {
+interface FatFile {
   /** "/EFI/BOOT/BOOTX64.EFI": folders are made as needed. */
   readonly path: string;
   readonly content: Uint8Array;

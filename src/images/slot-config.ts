@@ -2,8 +2,7 @@
 import type { Guid } from "./gpt.ts";
 import type { ImageDigest } from "./manifest.ts";
 
-export const SLOTS = ["a", "b"] as const;
-export type Slot = (typeof SLOTS)[number];
+export type Slot = "a" | "b";
 
 export interface SlotContent {
   readonly partitionGuid: Guid;

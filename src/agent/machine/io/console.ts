@@ -1,5 +1,5 @@
 /** What a person sees on the machine's screen or serial console. */
-import { type DrpError, describeErrorChain } from "../../../core/errors.ts";
+import { DrpError, describeErrorChain } from "../../../core/errors.ts";
 
 /** One line. */
 export type Say = (line: string) => void;
@@ -11,6 +11,5 @@ export const sayOnConsole: Say = line => {
 /** "what happened: why. What to do." */
 export function explainError(error: unknown): string {
   const chain = describeErrorChain(error);
-  const advice = (error as Partial<DrpError>).advice;
-  return advice === undefined ? chain : `${chain}. ${advice}`;
+  return error instanceof DrpError && error.advice !== undefined ? `${chain}. ${error.advice}` : chain;
 }
