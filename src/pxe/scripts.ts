@@ -11,7 +11,12 @@ export type BootPlan =
       readonly arguments: readonly string[];
     }
   /** Its own disk; the reason is shown on the machine's screen. */
-  | { readonly kind: "disk"; readonly reason: string }
+  | {
+      readonly kind: "disk";
+      readonly reason: string;
+      /** An EFI program that starts the local disk (boot/local-boot.ts). */
+      readonly uefiLoaderUrl: string;
+    }
   /** Nothing to boot here, not even its disk: the firmware's next choice. */
   | { readonly kind: "refused"; readonly reason: string };
 
@@ -39,7 +44,10 @@ function renderLines(plan: BootPlan): string[] {
     case "ramdisk":
       return ramdiskLines(plan);
     case "disk":
-      return [`echo drp: booting the local disk: ${printable(plan.reason)}`, ...diskLines()];
+      return [
+        `echo drp: booting the local disk: ${printable(plan.reason)}`,
+        ...diskLines(plan.uefiLoaderUrl),
+      ];
     case "refused":
       return [`echo drp: nothing to boot: ${printable(plan.reason)}`, `sleep ${PAUSE_SECONDS}`, "exit 1"];
   }
@@ -60,10 +68,16 @@ function ramdiskLines(plan: BootPlan & { kind: "ramdisk" }): string[] {
   ];
 }
 
-/** A BIOS starts its first disk through INT 13h; UEFI goes on to its next boot entry. */
-function diskLines(): string[] {
+/**
+ * A BIOS starts its first disk through INT 13h. UEFI is given a program that finds the disk's loader: after a mere exit
+ * firmware goes on to its next network entry first (OVMF: a minute more).
+ */
+function diskLines(uefiLoaderUrl: string): string[] {
   return [
-    `iseq \${platform} efi && exit 1 ||`,
+    `iseq \${platform} efi || goto bios`,
+    `chain ${checked(uefiLoaderUrl, SAFE_URL)} || echo drp: the local disk does not boot`,
+    "exit 1",
+    ":bios",
     "sanboot --no-describe --drive 0x80 || echo drp: the local disk does not boot",
     `sleep ${PAUSE_SECONDS}`,
     "exit 1",

@@ -38,7 +38,7 @@ export async function createMachine(
   const commandLine = [
     ...network.enter,
     "qemu-system-x86_64",
-    ...["-name", spec.name, "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    ...["-name", spec.name, "-machine", "q35", "-accel", "tcg,thread=multi"],
     ...["-smp", "2", "-m", String(MEMORY_MIB), "-display", "none", "-monitor", "none"],
     ...["-serial", `file:${serialLog}`],
     ...(spec.firmware === "uefi"

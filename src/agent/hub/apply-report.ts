@@ -206,9 +206,10 @@ function applyHeartbeat(machine: MachineRecord, heartbeat: Heartbeat, at: EpochM
   return { machine: next, events: heartbeatEvents(machine, next, heartbeat, at) };
 }
 
-/** An open order outlives heartbeats of the system that is to be replaced. */
+/** An open order outlives heartbeats of the system that it replaces, and ends with the first one of its own install. */
 function stateAfterHeartbeat(machine: MachineRecord, heartbeat: Heartbeat): MachineState {
-  if (openIntent(machine.state) !== undefined) return machine.state;
+  const intent = openIntent(machine.state);
+  if (intent !== undefined && heartbeat.installGeneration < intent.installGeneration) return machine.state;
   const failing = heartbeat.health.filter(check => check.status === "fail");
   if (failing.length === 0) return { kind: "healthy" };
   return { kind: "unhealthy", reason: failing.map(check => `${check.name}: ${check.detail}`).join("; ") };
@@ -241,7 +242,7 @@ function heartbeatEvents(
       machineEvent(after, at, {
         kind: "machine.healthy",
         severity: "info",
-        summary: `${after.name} is healthy: ${heartbeat.health.length} of ${heartbeat.health.length} checks pass`,
+        summary: `${after.name} is healthy: ${heartbeat.health.filter(check => check.status === "pass").length} of ${heartbeat.health.length} checks pass`,
         facts: { bootId: heartbeat.bootId },
       }),
     );

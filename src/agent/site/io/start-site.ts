@@ -52,6 +52,9 @@ export interface SiteOptions {
   readonly onError: (context: string, error: unknown) => void;
 }
 
+/** Starts a UEFI machine's own disk (boot/local-boot.ts). */
+const LOCAL_BOOT = "local-boot.efi";
+
 export interface SiteService {
   readonly name: "boot-http" | "machine-channel" | "boot-files" | "dhcp" | "tftp";
   readonly state: "on" | "off";
@@ -153,15 +156,20 @@ async function planBoot(
 ): Promise<BootPlan> {
   const decision = desk.decideBoot(mac);
   if (decision.kind === "silent") return { kind: "refused", reason: decision.reason };
-  if (decision.kind === "disk") return { kind: "disk", reason: decision.reason };
+  const bootUrl = `http://${options.address}:${options.bootPort}`;
+  const disk = (reason: string): BootPlan => ({
+    kind: "disk",
+    reason,
+    uefiLoaderUrl: `${bootUrl}/loaders/${LOCAL_BOOT}`,
+  });
+  if (decision.kind === "disk") return disk(decision.reason);
   if (!existsSync(join(options.bootFiles, "ramdisk.img"))) {
-    return { kind: "disk", reason: "this site has no boot files; make them with: npm run build" };
+    return disk("this site has no boot files; make them with: npm run build");
   }
   if (options.dhcp !== null && !(await holdsLease(bootProcess, mac, remoteAddress))) {
     // A token goes only to where the machine is: whoever asks from elsewhere asks for somebody else.
     return { kind: "refused", reason: `${remoteAddress} is not the address that ${mac} was given` };
   }
-  const bootUrl = `http://${options.address}:${options.bootPort}`;
   return {
     kind: "ramdisk",
     kernelUrl: `${bootUrl}/ramdisk/vmlinuz`,
@@ -191,7 +199,7 @@ async function holdsLease(
 function bootFile(urlPath: string, bootFiles: string, initrd: string): string | undefined {
   if (urlPath === "/ramdisk/vmlinuz") return join(bootFiles, "vmlinuz");
   if (urlPath === "/ramdisk/initrd.img") return initrd;
-  const loader = Object.values(LOADER_FILES).find(name => urlPath === `/loaders/${name}`);
+  const loader = [...Object.values(LOADER_FILES), LOCAL_BOOT].find(name => urlPath === `/loaders/${name}`);
   return loader === undefined ? undefined : join(bootFiles, "loaders", loader);
 }
 
