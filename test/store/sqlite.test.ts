@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { openSqliteStore } from "../../src/store/open-sqlite.ts";
 import type { Store } from "../../src/store/ports.ts";
@@ -46,8 +47,8 @@ test("every commit that was acknowledged survives kill -9", async () => {
   });
   const exited = once(child, "exit");
   let acknowledged = 0;
-  for await (const text of child.stdout) {
-    acknowledged = Number(String(text).trim().split("\n").at(-1));
+  for await (const chunk of child.stdout) {
+    acknowledged = Number(String(chunk).trim().split("\n").at(-1));
     if (acknowledged >= 200) break;
   }
   child.kill("SIGKILL");
@@ -67,4 +68,21 @@ test("a file that is no database is refused with what to do", async () => {
     code: "data.unwritable",
     advice: expect.stringContaining("backup"),
   });
+});
+
+test("on a full disk a commit is refused as storage.full, and nothing that was acknowledged is lost", async context => {
+  using folder = temporaryFolder();
+  const script = `mount -t tmpfs -o size=2m none "$0" || exit 77; exec "$1" "$2" "$0/drp.db"`;
+  const filler = join(import.meta.dirname, "fill-disk.ts");
+  const child = spawn("unshare", ["-m", "sh", "-c", script, folder.path, process.execPath, filler], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const exited = once(child, "close");
+  const output = await text(child.stdout);
+  const [exitCode] = await exited;
+  if (exitCode === 77 || exitCode === 1) context.skip("needs the right to mount a small file system");
+  const { acknowledged, kept, code } = JSON.parse(output);
+  expect(code).toBe("storage.full");
+  expect(acknowledged).toBeGreaterThan(5);
+  expect(kept).toBe(acknowledged);
 });
