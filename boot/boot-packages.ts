@@ -23,12 +23,16 @@ const NODE_LIBRARIES = ["libc6", "libstdc++6", "libgcc-s1"];
 
 /** @throws {DrpError} "tool.missing" naming the package */
 export async function bootPackages(cacheDir: string): Promise<BootPackages> {
-  const [kernelName = KERNEL_METAPACKAGE] = await debianDependencies(KERNEL_METAPACKAGE, /^linux-image-\d/);
+  const [kernelName = KERNEL_METAPACKAGE] = await debianDependencies(
+    KERNEL_METAPACKAGE,
+    /^linux-image-\d/,
+    LOST,
+  );
   // Asked for by dependency: their names change between Debian releases (libext2fs2, libext2fs2t64).
   const libraryNames = new Set([
     ...NODE_LIBRARIES,
-    ...(await debianDependencies("e2fsprogs", /^lib/)),
-    ...(await debianDependencies("grub-common", /^lib/)),
+    ...(await debianDependencies("e2fsprogs", /^lib/, LOST)),
+    ...(await debianDependencies("grub-common", /^lib/, LOST)),
   ]);
   const programNames = [
     kernelName,

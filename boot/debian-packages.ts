@@ -45,12 +45,7 @@ export async function fetchDebianPackages(
       root: folderOf(archive),
     }));
   } catch (cause) {
-    const blamed = blamedPackage(cause, names);
-    throw new DrpError("tool.missing", `Debian package ${blamed} could not be fetched: ${lost}`, {
-      advice: `Run "apt-get update" as root, then see what "apt-get download ${blamed}" says.`,
-      facts: { package: blamed },
-      cause,
-    });
+    throw packageMissing(blamedPackage(cause, names), lost, cause);
   }
 }
 
@@ -58,12 +53,18 @@ export async function fetchDebianPackages(
  * The packages that a package depends on directly: how a metapackage names the real one, and a program its libraries.
  *
  * @param pattern which of them
+ * @param lost as for fetchDebianPackages()
+ * @throws {DrpError} "tool.missing" naming the package
  */
-export async function debianDependencies(name: string, pattern: RegExp): Promise<string[]> {
-  await ensurePackageLists();
-  const { stdout } = await run("apt-cache", ["depends", "--important", name]);
-  const dependencies = Array.from(stdout.matchAll(/^ +(?:Pre)?Depends: (\S+)$/gm), match => match[1] ?? "");
-  return dependencies.filter(dependency => pattern.test(dependency));
+export async function debianDependencies(name: string, pattern: RegExp, lost: string): Promise<string[]> {
+  try {
+    await ensurePackageLists();
+    const { stdout } = await run("apt-cache", ["depends", "--important", name]);
+    const dependencies = Array.from(stdout.matchAll(/^ +(?:Pre)?Depends: (\S+)$/gm), match => match[1] ?? "");
+    return dependencies.filter(dependency => pattern.test(dependency));
+  } catch (cause) {
+    throw packageMissing(name, lost, cause);
+  }
 }
 
 interface Archive {
@@ -98,12 +99,30 @@ async function unpackArchives(
     for (const { archive } of archives) {
       const unfinished = path.join(workDir, "root");
       await run("dpkg-deb", ["-x", path.join(workDir, archive), unfinished]);
-      // The folder gets its name when it is whole: an interrupted run leaves nothing that looks finished.
-      await rename(unfinished, folderOf(archive));
+      await keepUnlessThere(unfinished, folderOf(archive));
     }
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
+}
+
+/** The folder gets its name when it is whole: an interrupted run leaves nothing that looks finished. */
+async function keepUnlessThere(unfinished: string, folder: string): Promise<void> {
+  try {
+    await rename(unfinished, folder);
+  } catch (error) {
+    // Another build has unpacked the same archive meanwhile.
+    if (!existsSync(folder)) throw error;
+    await rm(unfinished, { recursive: true });
+  }
+}
+
+function packageMissing(name: string, lost: string, cause: unknown): DrpError {
+  return new DrpError("tool.missing", `Debian package ${name} could not be fetched: ${lost}`, {
+    advice: `Run "apt-get update" as root, then see what "apt-get download ${name}" says.`,
+    facts: { package: name },
+    cause,
+  });
 }
 
 /** apt says "Unable to locate package NAME", "Failed to fetch URL/NAME_…", dpkg-deb names the archive. */

@@ -39,8 +39,15 @@ describe.skipIf(!hasApt)("fetchDebianPackages()", () => {
 
 describe.skipIf(!hasApt)("debianDependencies()", () => {
   it("finds the kernel behind its metapackage", async () => {
-    expect(await debianDependencies("linux-image-amd64", /^linux-image-\d/)).toEqual([
+    expect(await debianDependencies("linux-image-amd64", /^linux-image-\d/, "nothing")).toEqual([
       expect.stringMatching(/^linux-image-\d+\.\d+.*-amd64$/),
     ]);
+  });
+
+  it("names the package that is not known", async () => {
+    await expect(debianDependencies("no-such-drp", /^lib/, "no toast")).rejects.toMatchObject({
+      code: "tool.missing",
+      message: "Debian package no-such-drp could not be fetched: no toast",
+    });
   });
 });
