@@ -1,6 +1,6 @@
 /** The flags of `drp serve`: `--config`, and one for each setting that is a single value. */
 import { parseArgs } from "node:util";
-import { flagOf, overlayKeys, variableOf } from "./settings.ts";
+import { flagOf, overlayKeys, variableOf } from "./config-keys.ts";
 
 export type ServeCommand =
   | { readonly kind: "serve"; readonly flags: Readonly<Record<string, string | undefined>> }

@@ -16,7 +16,7 @@ import type { Schema } from "./schema.ts";
 type Db = Transaction<Schema>;
 
 /** Events beyond this many are forgotten, oldest first: about 500 MB on disk, weeks of a fleet's boots. */
-export const KEPT_EVENTS = 1_000_000;
+const KEPT_EVENTS = 1_000_000;
 /** How often the oldest are removed, in events: one indexed delete of a thousand rows. */
 const PRUNE_EVERY = 1_000;
 

@@ -5,7 +5,7 @@
  */
 
 /** A column that comes back as a number from SQLite and as a string from PostgreSQL. */
-export type Bigint = number | string;
+type Bigint = number | string;
 
 export interface SitesTable {
   id: string;
@@ -37,7 +37,7 @@ export interface MachinesTable {
 }
 
 /** One row per address: the primary key is what makes a MAC address unique over the fleet. */
-export interface MachineMacsTable {
+interface MachineMacsTable {
   mac: string;
   machine_id: string;
   position: Bigint;
@@ -88,7 +88,7 @@ export interface EventsTable {
  * Numbers given out inside the transaction that uses them. A database sequence would let a later event become visible
  * before an earlier one, and a reader that resumes after it would never see the earlier one.
  */
-export interface CountersTable {
+interface CountersTable {
   name: string;
   value: Bigint;
 }

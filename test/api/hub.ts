@@ -18,14 +18,14 @@ import { openSqliteStore } from "../../src/store/open-sqlite.ts";
 import { ROLES, type Role, type Store } from "../../src/store/ports.ts";
 import { NOW, siteRecord, tokenRecord } from "../store/records.ts";
 
-export interface Reply {
+interface Reply {
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
   // Tests look at what came; schemas are checked where that is the subject.
   readonly body: Record<string, never> & { readonly [key: string]: never };
 }
 
-export interface CallOptions {
+interface CallOptions {
   /** Sent as this role's token; null: without a token. Default admin. */
   readonly as?: Role | null;
   readonly body?: unknown;

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { DrpError } from "../../src/core/errors.ts";
 import { formatIpv4 } from "../../src/core/ipv4.ts";
-import { decideSettings, listSettingKeys, type SettingsInput } from "../../src/daemon/settings.ts";
+import { listSettingKeys } from "../../src/daemon/config-keys.ts";
+import { decideSettings, type SettingsInput } from "../../src/daemon/settings.ts";
 
 function decide(text?: string, overlays: Partial<Pick<SettingsInput, "env" | "flags">> = {}) {
   return decideSettings({

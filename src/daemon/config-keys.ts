@@ -1,0 +1,71 @@
+/** What drp.yaml may hold: one schema, from which keys, variables and flags get their names. */
+import { z } from "zod";
+import { subnetSchema } from "./subnet-settings.ts";
+
+const port = z.int().min(0).max(65_535);
+const name = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "lower-case letters, digits and dashes");
+/** Interfaces have at most 15 characters (Linux IFNAMSIZ). */
+const interfaceName = z.string().regex(/^[^\s/]{1,15}$/, "no interface's name");
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** As drp.yaml is written. docs/config.md explains each key. */
+export const configSchema = z.strictObject({
+  data: z.string().min(1).optional(),
+  names: z.array(z.string().min(1).max(253)).max(64).optional(),
+  api: z.strictObject({ host: z.string().min(1).optional(), port: port.optional() }).optional(),
+  boot: z.strictObject({ port: port.optional(), files: z.string().min(1).optional() }).optional(),
+  machineChannel: z.strictObject({ port: port.optional() }).optional(),
+  tftp: z.strictObject({ port: port.optional() }).optional(),
+  dhcp: z
+    .strictObject({
+      interfaces: z.array(interfaceName).max(1, "one interface for now").optional(),
+      subnets: z.array(subnetSchema).max(64).optional(),
+    })
+    .optional(),
+  site: z
+    .strictObject({ name: name.optional(), unknown: z.enum(["discover", "disk", "silent"]).optional() })
+    .optional(),
+  log: z.strictObject({ level: z.enum(LOG_LEVELS).optional() }).optional(),
+});
+export type Config = z.output<typeof configSchema>;
+
+export interface SettingKey {
+  /** "dhcp.subnets[].network" */
+  readonly key: string;
+  readonly type: "text" | "number" | "list";
+}
+
+/** Every key that drp.yaml may hold, in the order of the schema. */
+export function listSettingKeys(schema: z.ZodType = configSchema, prefix = ""): SettingKey[] {
+  const bare = schema instanceof z.ZodOptional ? (schema.unwrap() as z.ZodType) : schema;
+  if (bare instanceof z.ZodObject) {
+    const entries = Object.entries<z.ZodType>(bare.shape);
+    return entries.flatMap(([key, value]) =>
+      listSettingKeys(value, prefix === "" ? key : `${prefix}.${key}`),
+    );
+  }
+  if (bare instanceof z.ZodArray) {
+    const element = bare.element as z.ZodType;
+    if (element instanceof z.ZodObject) return listSettingKeys(element, `${prefix}[]`);
+    return [{ key: prefix, type: "list" }];
+  }
+  return [{ key: prefix, type: bare instanceof z.ZodNumber ? "number" : "text" }];
+}
+
+/** Keys with a variable and a flag: single values outside lists. */
+export function overlayKeys(): SettingKey[] {
+  return listSettingKeys().filter(({ key, type }) => type !== "list" && !key.includes("[]"));
+}
+
+/** "machineChannel.port" → "machine-channel-port" */
+export function flagOf(key: string): string {
+  return key.replaceAll(".", "-").replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
+}
+
+/** "machineChannel.port" → "DRP_MACHINE_CHANNEL_PORT" */
+export function variableOf(key: string): string {
+  return `DRP_${flagOf(key).replaceAll("-", "_").toUpperCase()}`;
+}
