@@ -128,3 +128,18 @@ test("a progress bar shows phase, share, rate and time left, and fits", () => {
   for (let width = 10; width < 120; width++)
     expect(renderBar(progress, width).length).toBeLessThanOrEqual(width);
 });
+
+test("a long sentence is cut before another column gives way", () => {
+  const columns = [
+    { title: "TIME", cell: () => "12:00:00", dropFirst: 1 },
+    { title: "SIZE", cell: () => "7 B", align: "right" as const },
+    {
+      title: "WHAT HAPPENED",
+      cell: () => "a sentence that is longer than the terminal is wide",
+      shrinkTo: 20,
+    },
+  ];
+  expect(renderTable([0], columns, 40, plain)).toBe(
+    "TIME      SIZE  WHAT HAPPENED\n12:00:00   7 B  a sentence that is long…\n",
+  );
+});

@@ -6,7 +6,7 @@ import { formatTime } from "./words.ts";
 export const eventColumns: Column<Event>[] = [
   { title: "TIME", cell: event => formatTime(event.at), dropFirst: 1 },
   { title: "KIND", cell: event => event.kind, dropFirst: 2, tone: eventTone },
-  { title: "WHAT HAPPENED", cell: event => event.summary },
+  { title: "WHAT HAPPENED", cell: event => event.summary, shrinkTo: 36 },
 ];
 
 /** "2026-03-01 12:00:07Z  dhcp.offer         offered 10.0.0.7 …"; alarms and warnings say so in words. */

@@ -7,6 +7,8 @@ export interface Column<T> {
   readonly cell: (item: T) => string;
   /** Columns with the highest number are left out first where the terminal is narrow; 0 always stays. */
   readonly dropFirst?: number;
+  /** How narrow its text may be cut before other columns are left out for it; by default it is not cut. */
+  readonly shrinkTo?: number;
   readonly align?: "left" | "right";
   /** Colour of the finished cell. Never carries meaning that the text lacks. */
   readonly tone?: (item: T) => Tone;
@@ -40,14 +42,15 @@ export function renderTable<T>(
   const table = new Table({
     chars: BORDERLESS,
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-    colAligns: kept.map(index => columns[index]?.align ?? "left"),
     colWidths: fitted.map((width, position) => width + (position === fitted.length - 1 ? 0 : GAP)),
   });
   table.push(kept.map(index => paint("title", columns[index]?.title ?? "")));
   for (const [rowIndex, item] of items.entries()) {
     table.push(
       kept.map((index, position) => {
-        const text = truncate(rows[rowIndex]?.[index] ?? "", fitted[position] ?? 0);
+        const width = fitted[position] ?? 0;
+        const cut = truncate(rows[rowIndex]?.[index] ?? "", width);
+        const text = columns[index]?.align === "right" ? cut.padStart(width) : cut;
         return paint(columns[index]?.tone?.(item) ?? "plain", text);
       }),
     );
@@ -93,7 +96,8 @@ function fittingColumns<T>(
   widthColumns: number,
 ): number[] {
   let kept = columns.map((_, index) => index);
-  const total = () => kept.reduce((sum, index) => sum + (widths[index] ?? 0) + GAP, -GAP);
+  const least = (index: number) => Math.min(widths[index] ?? 0, columns[index]?.shrinkTo ?? Infinity);
+  const total = () => kept.reduce((sum, index) => sum + least(index) + GAP, -GAP);
   while (total() > widthColumns) {
     const rank = (index: number) => columns[index]?.dropFirst ?? 0;
     const victim = kept.reduce((worst, index) => (rank(index) > rank(worst) ? index : worst));

@@ -59,5 +59,5 @@ const columns: Column<Status["services"][number]>[] = [
     cell: service => service.state,
     tone: service => (service.state === "on" ? "good" : "busy"),
   },
-  { title: "DETAIL", cell: service => service.detail },
+  { title: "DETAIL", cell: service => service.detail, shrinkTo: 36 },
 ];
