@@ -100,7 +100,7 @@ export function decodePacket(bytes: Uint8Array): DhcpMessage {
     yiaddr: view.getUint32(16) as Ipv4,
     siaddr: view.getUint32(20) as Ipv4,
     giaddr: view.getUint32(24) as Ipv4,
-    chaddr: bytes.slice(28, 28 + hlen),
+    chaddr: new Uint8Array(bytes.subarray(28, 28 + hlen)),
     sname: overload & OVERLOAD_SNAME ? "" : text(SNAME),
     file: overload & OVERLOAD_FILE ? "" : text(FILE),
     options,
