@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { buildMinimalRootfs } from "../../boot/images/minimal/build.ts";
 import { type LabEvent, type LabHub, startHub } from "./lab-hub.ts";
-import { createLabNetwork } from "./lab-network.ts";
+import { createLabNetwork, startRouter } from "./lab-network.ts";
+import { isOnPath } from "./missing-for-lab.ts";
 import type { Timeline } from "./timeline.ts";
 import { createMachine, type VirtualMachine } from "./virtual-machine.ts";
 
@@ -38,6 +39,9 @@ export async function firstInstall(timeline: Timeline, signal: AbortSignal): Pro
 
   timeline.title("A site: one switch, one hub, two machines with empty disks");
   const network = started.use(await createLabNetwork());
+  if (isOnPath("radvd")) started.use(await startRouter(network, folder));
+  else
+    timeline.say("router", "no radvd (Debian package radvd): iPXE waits 16 s for IPv6 at each network boot");
   const hub = started.use(await startHub(network, folder, signal));
   timeline.say("hub", `drp serve is ready; dashboard ${hub.dashboard}`);
   await pushImage(hub, folder, "v1", timeline);

@@ -2,7 +2,9 @@
  * One network namespace with a bridge, as the switch of a small site: the hub has 10.77.0.1, each machine a tap on the
  * bridge. A veth pair leads from this host into it, for a person's browser. Nothing leaves the host.
  */
-import { run } from "./processes.ts";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type LabProcess, run, startProcess } from "./processes.ts";
 
 export const SITE_ADDRESS = "10.77.0.1";
 export const SITE_NETWORK = "10.77.0.0/24";
@@ -15,6 +17,23 @@ export interface LabNetwork extends AsyncDisposable {
   readonly enter: readonly string[];
   /** @returns the name of a new tap device on the bridge */
   plugIn(machine: string): Promise<string>;
+}
+
+/**
+ * As the site's router, tells the machines that there is no IPv6 route here (RFC 4861 §6.2.3: lifetime 0). iPXE waits 16 s
+ * for such a word at each network boot where nobody gives it.
+ */
+export async function startRouter(network: LabNetwork, folder: string): Promise<LabProcess> {
+  const config = join(folder, "radvd.conf");
+  await writeFile(
+    config,
+    "interface br0 { AdvSendAdvert on; AdvDefaultLifetime 0; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; };\n",
+  );
+  await run([...network.enter, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"]);
+  return startProcess(
+    [...network.enter, "radvd", "-n", "-C", config, "-p", join(folder, "radvd.pid"), "-m", "stderr"],
+    { logFile: join(folder, "radvd.log") },
+  );
 }
 
 /** @throws Error that says what to do when this user may not make namespaces */

@@ -4,14 +4,14 @@ import { delimiter, join } from "node:path";
 
 export function missingForLab(): string | undefined {
   if (process.getuid?.() !== 0) return "it makes network namespaces, which only root may";
-  if (!onPath("qemu-system-x86_64")) return "Debian package qemu-system-x86 is missing";
-  if (!onPath("ip")) return "Debian package iproute2 is missing";
+  if (!isOnPath("qemu-system-x86_64")) return "Debian package qemu-system-x86 is missing";
+  if (!isOnPath("ip")) return "Debian package iproute2 is missing";
   if (!existsSync("/usr/share/OVMF/OVMF_CODE_4M.fd")) return "Debian package ovmf is missing";
   if (!existsSync("dist/boot/ramdisk.img")) return "there are no boot files (npm run build says why)";
   return undefined;
 }
 
-function onPath(command: string): boolean {
+export function isOnPath(command: string): boolean {
   return [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"].some(folder => {
     try {
       accessSync(join(folder, command), constants.X_OK);
