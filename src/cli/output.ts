@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { type Column, type Paint, printable, renderFields, renderTable, type Tone } from "./format/table.ts";
 
 export const OUTPUT_FORMATS = ["table", "json", "yaml"] as const;
-export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 export interface OutputDevice {
   readonly format: OutputFormat;

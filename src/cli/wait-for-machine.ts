@@ -1,9 +1,10 @@
 /** Follows one machine until it has reached a state: events make it quick, asking again makes it certain. */
-import { type Machine, machineSchema } from "../api/wire.ts";
+import type { Machine } from "../api/wire.ts";
 import { DrpError } from "../core/errors.ts";
 import { formatDuration } from "../core/time.ts";
 import type { CliContext } from "./cli.ts";
 import { evaluateWait, type WaitGoal, type WaitVerdict } from "./format/wait-verdict.ts";
+import { findMachine } from "./machine-reference.ts";
 
 /** Progress between two events is worth a question a second; each answer is about 2 KB. */
 const POLL_MS = 1000;
@@ -53,7 +54,7 @@ const NOT_SEEN: WaitVerdict = {
 
 async function readMachine(context: CliContext, reference: string): Promise<Machine | undefined> {
   try {
-    return await context.api().get(`/machines/${encodeURIComponent(reference)}`, machineSchema);
+    return await findMachine(context, reference);
   } catch (error) {
     if (error instanceof DrpError && error.code === "machine.unknown") return undefined;
     throw error;

@@ -20,7 +20,7 @@ export const getNewestEvents = () => firstPage<Event>(`events?from=newest&limit=
 export const getTimeline = (machineId: string) =>
   firstPage<Event>(`events?from=newest&limit=${TIMELINE_EVENTS}&machine=${encodeURIComponent(machineId)}`);
 
-export const eventStreamUrl = `${API}/events`;
+export const eventStreamUrl = (afterId: number) => `${API}/events?after=${afterId}`;
 
 /** @throws with the hub's own words when the token is refused */
 export async function signIn(token: string): Promise<void> {

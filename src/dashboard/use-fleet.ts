@@ -71,19 +71,20 @@ class FleetFollower {
   private async loadAll(): Promise<void> {
     // Alone and first: without a session it is the only question that is refused.
     const status = await getStatus();
-    const [sites, machines, images, leases, events] = await Promise.all([
+    // Then the events: what happens after them comes by the stream, so nothing falls between.
+    const events = await getNewestEvents();
+    const [sites, machines, images, leases] = await Promise.all([
       getSites(),
       getMachines(),
       getImages(),
       getLeases(),
-      getNewestEvents(),
     ]);
     const fresh = { status, sites, machines, images, leases, events };
     this.change(() => (this.fleet === undefined ? fresh : withEvents(fresh, this.fleet.events)), fresh);
   }
 
   private listen(): void {
-    const source = new EventSource(eventStreamUrl);
+    const source = new EventSource(eventStreamUrl(this.fleet?.events.at(-1)?.id ?? 0));
     this.source = source;
     let opened = false;
     source.onopen = () => {

@@ -82,7 +82,7 @@ export async function startDashboardHub(): Promise<DashboardHub> {
   };
 }
 
-export const BUILT_PAGE = resolve("dist/dashboard");
+const BUILT_PAGE = resolve("dist/dashboard");
 
 function readDashboardFile(path: string): Buffer | undefined {
   const file = join(BUILT_PAGE, path);

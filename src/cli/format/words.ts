@@ -22,7 +22,7 @@ export function shortDigest(digest: string): string {
 }
 
 /** 0 … 100; undefined while nothing can be measured. */
-export function installPercent(state: Machine["state"]): number | undefined {
+function installPercent(state: Machine["state"]): number | undefined {
   if (state.kind !== "installing" || state.totalBytes === 0) return undefined;
   return Math.min(100, Math.floor((100 * state.doneBytes) / state.totalBytes));
 }

@@ -4,8 +4,8 @@ import { eventSchema, siteSchema } from "../../api/wire.ts";
 import type { Query } from "../api-client.ts";
 import type { Cli, CliContext } from "../cli.ts";
 import { eventColumns, eventLine, eventTone } from "../format/event-view.ts";
+import { findMachine } from "../machine-reference.ts";
 import { parseCount } from "../options.ts";
-import { findMachine } from "./machines.ts";
 
 const DEFAULT_EVENTS = 50;
 

@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { type Machine, machineSchema } from "../../api/wire.ts";
 import { type Cli, type CliContext, firstArgument } from "../cli.ts";
 import type { InstallGoal } from "../format/wait-verdict.ts";
+import { machinePath } from "../machine-reference.ts";
 import { parseDuration } from "../options.ts";
 import { waitForMachine } from "../wait-for-machine.ts";
-import { machinePath } from "./machines.ts";
 
 const MINUTE_MS = 60_000;
 const DEFAULT_WAIT_MS = 10 * MINUTE_MS;

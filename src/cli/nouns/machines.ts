@@ -1,10 +1,11 @@
 /** `drp machines …`, except its install verbs. */
-import { imageSchema, leaseSchema, type Machine, machineSchema } from "../../api/wire.ts";
+import { imageSchema, leaseSchema, machineSchema } from "../../api/wire.ts";
 import { DrpError } from "../../core/errors.ts";
 import { parseMac } from "../../core/mac.ts";
 import { type Cli, type CliContext, firstArgument } from "../cli.ts";
 import { type MachineViewContext, machineColumns, machineFields } from "../format/machine-view.ts";
 import { imageNamer } from "../format/words.ts";
+import { findMachine, machinePath } from "../machine-reference.ts";
 import { collect, collectLabel } from "../options.ts";
 import { addMachineInstalls } from "./machine-installs.ts";
 
@@ -33,7 +34,7 @@ export function addMachines(cli: Cli): void {
     machines.command("show").argument("<machine>", "name, id or MAC").description("one machine"),
     async call => {
       const [machine, view] = await Promise.all([
-        call.context.api().get(machinePath(firstArgument(call)), machineSchema),
+        findMachine(call.context, firstArgument(call)),
         machineViewContext(call.context),
       ]);
       call.context.out.record(machine, machineFields(machine, view));
@@ -62,7 +63,7 @@ export function addMachines(cli: Cli): void {
     .option("--label <key=value>", "set the labels to these (repeatable)", collectLabel);
   cli.on<{ name?: string; label?: Record<string, string> }>(update, async call => {
     const api = call.context.api();
-    const before = await api.get(machinePath(firstArgument(call)), machineSchema);
+    const before = await findMachine(call.context, firstArgument(call));
     const change = { name: call.options.name, labels: call.options.label };
     const machine = await api.patch(machinePath(before.id), change, before.revision, machineSchema);
     call.context.out.done(machine, `machine ${machine.name} updated`);
@@ -74,18 +75,12 @@ export function addMachines(cli: Cli): void {
     .description("forget a machine; its disk is not touched");
   cli.on(destroy, async call => {
     const api = call.context.api();
-    const machine = await api.get(machinePath(firstArgument(call)), machineSchema);
+    const machine = await findMachine(call.context, firstArgument(call));
     await api.delete(machinePath(machine.id), machine.revision);
     call.context.out.done(machine, `machine ${machine.name} forgotten`);
   });
 
   addMachineInstalls(cli, machines);
-}
-
-export const machinePath = (machine: string) => `/machines/${encodeURIComponent(machine)}`;
-
-export function findMachine(context: CliContext, machine: string): Promise<Machine> {
-  return context.api().get(machinePath(machine), machineSchema);
 }
 
 async function machineViewContext(context: CliContext): Promise<MachineViewContext> {

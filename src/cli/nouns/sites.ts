@@ -75,7 +75,7 @@ function machinesText(site: Site): string {
   return total === 0 ? "0" : `${total}: ${counts.map(([kind, count]) => `${count} ${kind}`).join(", ")}`;
 }
 
-export function labelsText(labels: Readonly<Record<string, string>>): string {
+function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)
     .join(",");

@@ -4,8 +4,8 @@ import { type Cli, firstArgument } from "../cli.ts";
 import { eventLine, eventTone } from "../format/event-view.ts";
 import { stateTone } from "../format/machine-view.ts";
 import { formatAge, stateReason, stateText } from "../format/words.ts";
+import { findMachine } from "../machine-reference.ts";
 import { parseCount } from "../options.ts";
-import { findMachine } from "./machines.ts";
 
 const DEFAULT_EVENTS = 100;
 
