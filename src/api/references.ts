@@ -1,5 +1,7 @@
 /** From what a person typed to the one thing that is meant, or an error that names the candidates. */
+
 import type { MachineRecord } from "../agent/hub/machine-record.ts";
+import { shortDigest } from "../core/bytes.ts";
 import { DrpError } from "../core/errors.ts";
 import type { ImageRecord, SiteRecord, Store } from "../store/ports.ts";
 
@@ -34,7 +36,7 @@ export async function requireImage(store: Store, reference: string): Promise<Ima
   }
   if (others.length > 0) {
     const candidates = [image, ...others].map(
-      ({ name, version, digest }) => `${name}:${version} ${digest.slice(0, 19)}`,
+      ({ name, version, digest }) => `${name}:${version} ${shortDigest(digest)}`,
     );
     throw new DrpError(
       "request.invalid",

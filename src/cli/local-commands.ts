@@ -5,13 +5,12 @@
 import { networkInterfaces } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { ARCHITECTURES, type Architecture } from "../core/architecture.ts";
-import { formatBytes } from "../core/bytes.ts";
+import { formatBytes, shortDigest } from "../core/bytes.ts";
 import { DrpError } from "../core/errors.ts";
 import type { HealthCheck } from "../images/manifest.ts";
 import type { Invocation } from "./cli.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { renderChecks } from "./format/doctor-report.ts";
-import { shortDigest } from "./format/words.ts";
 import { collect, parsePort, parseSize } from "./options.ts";
 
 export interface LocalCommand {

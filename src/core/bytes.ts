@@ -1,8 +1,8 @@
-/** Byte strings: hexadecimal, and sizes for people. */
+/** Sizes and digests as people read them. */
 
-/** Lower-case hexadecimal without separators. */
-export function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+/** "sha256:0123456789ab": enough to tell images apart, short enough for a table. */
+export function shortDigest(digest: string): string {
+  return digest.slice(0, "sha256:".length + 12);
 }
 
 /** "512 B", "1.5 KiB", "61.4 MiB": powers of 1024, one decimal below ten units. */

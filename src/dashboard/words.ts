@@ -73,7 +73,3 @@ export function clockTime(at: number): string {
 export function dayAndTime(at: number): string {
   return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
-
-export function shortDigest(digest: string): string {
-  return digest.slice("sha256:".length, "sha256:".length + 12);
-}

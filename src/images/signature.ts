@@ -52,7 +52,7 @@ function requireSignature(
   if (trusted === undefined) {
     throw new DrpError("signature.rejected", `the manifest is signed by key ${keyId}, which is not trusted`, {
       advice:
-        "If you know this key, trust it with `drp images keys add`; else sign with a key that is trusted.",
+        "If you know this key, trust it with `drp images keys trust`; else sign with a key that is trusted.",
       facts: { keyId },
     });
   }

@@ -11,7 +11,9 @@ import {
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const ALWAYS = { notBefore: new Date(0), notAfter: new Date("2099-01-01") };
 
-export async function createTestCertificate(address = "127.0.0.1"): Promise<{ caPem: string; key: string; cert: string }> {
+export async function createTestCertificate(
+  address = "127.0.0.1",
+): Promise<{ caPem: string; key: string; cert: string }> {
   const caKeys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const ca = await X509CertificateGenerator.createSelfSigned(
     {

@@ -2,6 +2,7 @@
  * What one report of a site changes in one machine's record, and which lines it adds to the timeline. Knows no storage:
  * whoever calls it saves the result by compare-and-set on the revision, and asks again when that fails.
  */
+import { shortDigest } from "../../core/bytes.ts";
 import type { MacAddress } from "../../core/mac.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { judgeHeartbeat } from "../heartbeat-order.ts";
@@ -114,7 +115,7 @@ function applyProgress(machine: MachineRecord, progress: InstallProgress, at: Ep
           machineEvent(machine, at, {
             kind: "install.written",
             severity: "info",
-            summary: `${intent.image} is on the disk, read back and equal; the machine restarts from it`,
+            summary: `${shortDigest(intent.image)} is on the disk, read back and equal; the machine restarts from it`,
             facts: { intent: intent.id, bytes: progress.totalBytes },
           }),
         ],
@@ -227,7 +228,7 @@ function heartbeatEvents(
       machineEvent(after, at, {
         kind: "machine.booted",
         severity: "info",
-        summary: `${after.name} runs ${heartbeat.image} from slot ${heartbeat.slot}`,
+        summary: `${after.name} runs ${shortDigest(heartbeat.image)} from slot ${heartbeat.slot}`,
         facts: {
           bootId: heartbeat.bootId,
           image: heartbeat.image,

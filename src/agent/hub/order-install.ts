@@ -1,7 +1,7 @@
 /** Decides whether a machine may be ordered to install an image. What is refused here never reaches the machine. */
 
 import type { Architecture } from "../../core/architecture.ts";
-import { formatBytes } from "../../core/bytes.ts";
+import { formatBytes, shortDigest } from "../../core/bytes.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { formatDuration } from "../../core/time.ts";
@@ -90,7 +90,7 @@ function refuseState(machine: MachineRecord, now: EpochMs): InstallDecision | un
     return {
       kind: "refused",
       code: "intent.conflict",
-      reason: `${machine.name} already has an open order for ${open.image} (${machine.state.kind})`,
+      reason: `${machine.name} already has an open order for ${shortDigest(open.image)} (${machine.state.kind})`,
       advice: `Wait for it, or take it back with: drp machines cancel-install ${machine.name}`,
     };
   }

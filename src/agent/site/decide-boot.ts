@@ -3,6 +3,7 @@
  * (sidero#1321, talos#9408, tink#116): only an open install order leads into the installer, every order expires and is
  * counted, and everything else boots the machine's own disk.
  */
+import { shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
 import type { InstallIntent } from "../hub/machine-record.ts";
 import type { SiteMachine, UnknownPolicy } from "./view.ts";
@@ -29,7 +30,7 @@ export function decideBoot(
       ? {
           kind: "ramdisk",
           intentId: machine.intent.id,
-          reason: `order ${machine.intent.id} to install ${machine.intent.image}`,
+          reason: `order ${machine.intent.id} to install ${shortDigest(machine.intent.image)}`,
         }
       : { kind: "disk", reason: spent };
   }

@@ -1,6 +1,6 @@
 /** The columns of `machines list` and the lines of `machines show`. */
 import type { Lease, Machine } from "../../api/wire.ts";
-import { formatBytes } from "../../core/bytes.ts";
+import { formatBytes, shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { formatDuration } from "../../core/time.ts";
 import type { Column, Tone } from "./table.ts";
@@ -10,7 +10,6 @@ import {
   healthText,
   machineImageText,
   macsText,
-  shortDigest,
   stateReason,
   stateText,
 } from "./words.ts";

@@ -1,6 +1,7 @@
 /** How machines, images and times read in one table cell. */
 
 import type { Image, Machine } from "../../api/wire.ts";
+import { shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { formatDuration } from "../../core/time.ts";
 
@@ -14,11 +15,6 @@ export function formatAge(at: EpochMs | null, now: EpochMs): string {
 /** "2026-03-01 12:00:07Z": sorts as text and names its zone. */
 export function formatTime(at: EpochMs): string {
   return `${new Date(at).toISOString().slice(0, 19).replace("T", " ")}Z`;
-}
-
-/** "sha256:0123456789ab": enough to tell images apart, short enough for a table. */
-export function shortDigest(digest: string): string {
-  return digest.slice(0, "sha256:".length + 12);
 }
 
 /** 0 … 100; undefined while nothing can be measured. */

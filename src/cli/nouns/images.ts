@@ -2,11 +2,11 @@
 import type { Command } from "commander";
 import type { z } from "zod";
 import { type Image, imageSchema, pushedImageSchema } from "../../api/wire.ts";
-import { formatBytes } from "../../core/bytes.ts";
+import { formatBytes, shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { type Cli, type CliContext, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
-import { formatAge, formatTime, shortDigest } from "../format/words.ts";
+import { formatAge, formatTime } from "../format/words.ts";
 import { addImageKeys } from "./image-keys.ts";
 
 type PushedImage = z.infer<typeof pushedImageSchema>;
