@@ -91,8 +91,7 @@ function namesIpxe(userClass: Uint8Array): boolean {
   const text = Buffer.from(userClass).toString("latin1");
   if (text === "iPXE") return true;
   for (let offset = 0; offset < text.length; offset += 1 + text.charCodeAt(offset)) {
-    const length = text.charCodeAt(offset);
-    if (text.slice(offset + 1, offset + 1 + length) === "iPXE") return true;
+    if (text.startsWith("\x04iPXE", offset)) return true;
   }
   return false;
 }

@@ -95,7 +95,7 @@ async function listen(server: Server, { host, port }: BootHttpOptions): Promise<
   }
 }
 
-/** Whatever goes wrong ends in an answer or a closed connection, never in an exit. */
+/** Whatever goes wrong ends in an answer or a closed connection, never in an exit. Paths on our disk stay ours. */
 async function answer(
   options: BootHttpOptions,
   request: IncomingMessage,
@@ -104,8 +104,10 @@ async function answer(
   try {
     await route(options, request, response);
   } catch (error) {
+    const summary = `${request.url ?? "/"} cannot be served: ${describeErrorChain(error)}`;
+    report(options, request, { kind: "http.failed", summary, facts: {} });
     if (response.headersSent) response.destroy();
-    else sendText(response, 500, `${describeErrorChain(error)}\n`);
+    else sendText(response, 500, "This cannot be served now; the server's log says why.\n");
   }
 }
 

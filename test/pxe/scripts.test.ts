@@ -1,0 +1,77 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { renderAutoexecScript, renderIpxeScript } from "../../src/pxe/scripts.ts";
+
+const RAMDISK = {
+  kind: "ramdisk",
+  kernelUrl: "http://10.0.0.1:8091/ramdisk/vmlinuz",
+  initrdUrl: "http://10.0.0.1:8091/ramdisk/initrd.img",
+  arguments: ["console=ttyS0,115200", "drp.token=abc-_1"],
+} as const;
+
+describe("renderIpxeScript()", () => {
+  it("loads kernel and ramdisk, names the ramdisk for UEFI, and reboots when that fails", () => {
+    expect(renderIpxeScript(RAMDISK)).toMatchInlineSnapshot(`
+      "#!ipxe
+      echo drp: loading the ramdisk
+      kernel http://10.0.0.1:8091/ramdisk/vmlinuz initrd=ramdisk.img console=ttyS0,115200 drp.token=abc-_1 || goto failed
+      initrd --name ramdisk.img http://10.0.0.1:8091/ramdisk/initrd.img || goto failed
+      boot || goto failed
+      :failed
+      echo drp: the ramdisk did not load; trying again in 10 s
+      sleep 10
+      reboot
+      "
+    `);
+  });
+
+  it("starts the local disk the way of each firmware", () => {
+    const plan = {
+      kind: "disk",
+      reason: "nothing to install",
+      uefiLoaderUrl: "http://10.0.0.1:8091/loaders/local.efi",
+    } as const;
+    expect(renderIpxeScript(plan)).toMatchInlineSnapshot(`
+      "#!ipxe
+      echo drp: booting the local disk: nothing to install
+      iseq \${platform} efi || goto bios
+      chain http://10.0.0.1:8091/loaders/local.efi || echo drp: the local disk does not boot
+      exit 1
+      :bios
+      sanboot --no-describe --drive 0x80 || echo drp: the local disk does not boot
+      sleep 10
+      exit 1
+      "
+    `);
+  });
+
+  it("shows a reason without letting it be more than text", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), reason => {
+        const lines = renderIpxeScript({ kind: "refused", reason }).split("\n");
+        expect(lines).toHaveLength(5);
+        expect(lines[1]).toMatch(/^echo drp: nothing to boot: [A-Za-z0-9 .,:()/@_+-]*$/);
+      }),
+    );
+    expect(renderIpxeScript({ kind: "refused", reason: `\${net0/ip} || reboot\nreboot; & #` })).toContain(
+      "echo drp: nothing to boot: --net0/ip- -- reboot-reboot- - -\n",
+    );
+  });
+
+  it.each(["a b", "a\nreboot", "a||reboot", `\${net0/mac}`, "a;b", "a&&b", "#a", '"', "'", "\\", "", "ü"])(
+    "refuses the kernel argument or URL %j",
+    text => {
+      expect(() => renderIpxeScript({ ...RAMDISK, arguments: [text] })).toThrow(RangeError);
+      expect(() => renderIpxeScript({ ...RAMDISK, kernelUrl: `http://host/${text} x` })).toThrow(RangeError);
+      expect(() => renderIpxeScript({ ...RAMDISK, initrdUrl: text })).toThrow(RangeError);
+    },
+  );
+});
+
+describe("renderAutoexecScript()", () => {
+  it("leads an iPXE that came without our script's URL to the machine's script", () => {
+    expect(renderAutoexecScript("http://10.0.0.1:8091")).toBe(
+      `#!ipxe\nchain http://10.0.0.1:8091/boot.ipxe?mac=\${netX/mac} || exit 1\n`,
+    );
+  });
+});
