@@ -4,7 +4,7 @@
  *
  *   POST /register                  boot token → machine id            (once per boot of the ramdisk)
  *   POST /next                      what should I do?                  (ramdisk, until it is told)
- *   GET  /images/DIGEST             manifest and signature             (ramdisk)
+ *   GET  /images/DIGEST             manifest and signature             (of the ordered image, or of the target)
  *   POST /progress                  how far the install got            (ramdisk)
  *   POST /heartbeat                 health of the installed system     (installed OS)
  *
@@ -126,6 +126,47 @@ export const healthResultSchema = z.object({
 });
 export type HealthResult = z.infer<typeof healthResultSchema>;
 
+/**
+ * How far a machine got with the target that it was given. "armed" and everything before it leave the running system as it
+ * is; "trial" is the target's first boot; only "confirmed" is a success.
+ */
+export const UPDATE_PHASES = [
+  "fetching",
+  "written",
+  "armed",
+  "trial",
+  "confirmed",
+  "fell-back",
+  "failed",
+] as const;
+
+export const updateReportSchema = z.object({
+  rolloutId: name,
+  attempt: z.int().positive(),
+  /** The target's image, not the one that runs. */
+  image: imageDigestSchema,
+  phase: z.enum(UPDATE_PHASES),
+  /** Of the raw image, both. */
+  doneBytes: z.int().nonnegative(),
+  totalBytes: z.int().nonnegative(),
+  /** Why it fell back or failed; empty otherwise. */
+  reason: z.string().max(4096),
+});
+export type UpdateReport = z.infer<typeof updateReportSchema>;
+
+/** What a machine should run, and how far it may go towards it now. */
+export const machineTargetSchema = z.object({
+  rolloutId: name,
+  /** One more each time the machine is given a target; reports of an older attempt count for nothing. */
+  attempt: z.int().positive(),
+  image: imageDigestSchema,
+  /** `ab`: write the other slot and boot it on trial. `reimage`: reboot into the network; an install order waits there. */
+  strategy: z.enum(["ab", "reimage"]),
+  /** "nothing" while paused: stop fetching, do not write, do not reboot. */
+  may: z.enum(["nothing", "reboot"]),
+});
+export type MachineTarget = z.infer<typeof machineTargetSchema>;
+
 export const heartbeatSchema = z.object({
   protocolVersion: z.literal(MACHINE_PROTOCOL_VERSION),
   agentVersion: z.string().max(64),
@@ -140,6 +181,10 @@ export const heartbeatSchema = z.object({
   /** For people; never used to order anything. */
   sentAt: epochMs,
   health: z.array(healthResultSchema).max(128),
+  /** Whether GRUB boots this slot again by itself; false during a trial. Older agents know no trial. */
+  slotConfirmed: z.boolean().default(true),
+  /** The newest target that this machine has dealt with; kept over reboots. */
+  update: updateReportSchema.nullable().default(null),
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
@@ -147,6 +192,8 @@ export const heartbeatAnswerSchema = z.object({
   /** The newest order that is safely kept; the agent sends nothing at or below it again. */
   acknowledged: z.object({ bootCount: z.int(), seq: z.int() }),
   intervalSeconds: z.int().positive(),
+  /** Null: stay with what runs. A target that is confirmed, failed or fallen back stays here until the hub takes it away. */
+  target: machineTargetSchema.nullable().default(null),
 });
 export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>;
 

@@ -3,7 +3,13 @@
  * dashboard import this file and nothing else of the hub.
  */
 import { z } from "zod";
-import { healthResultSchema, inventorySchema, problemSchema } from "../agent/protocol.ts";
+import {
+  healthResultSchema,
+  inventorySchema,
+  machineTargetSchema,
+  problemSchema,
+  updateReportSchema,
+} from "../agent/protocol.ts";
 import { ARCHITECTURES } from "../core/architecture.ts";
 import { imageDigestSchema } from "../images/manifest.ts";
 
@@ -31,6 +37,10 @@ export const siteSchema = z.object({
   name: nameSchema,
   labels,
   unknown: unknownPolicySchema,
+  baseline: imageDigestSchema.nullable(),
+  /** "local": run by the hub itself. */
+  membership: z.enum(["local", "invited", "joined"]),
+  lastSeenAt: epochMs.nullable(),
   machines: z.record(z.string(), z.int()).describe("count of machines by state"),
   createdAt: epochMs,
   revision: z.int(),
@@ -40,6 +50,33 @@ export type Site = z.infer<typeof siteSchema>;
 export const updateSiteSchema = z.strictObject({
   unknown: unknownPolicySchema.optional(),
   labels: labels.optional(),
+});
+
+/** A site that will join from elsewhere: POST /sites. */
+export const createSiteSchema = z.strictObject({
+  name: nameSchema,
+  labels: labels.optional(),
+  unknown: unknownPolicySchema.default("discover"),
+  tokenExpiresInHours: z.int().min(1).max(720).default(24),
+});
+
+/** The token is shown once; it names the hub's CA by its hash, so that the site trusts nobody else. */
+export const createdSiteSchema = z.object({ site: siteSchema, joinToken: z.string() });
+
+/** POST /sites/join, open to whoever has the token. */
+export const joinSiteSchema = z.strictObject({
+  joinToken: z.string().min(20).max(512),
+  /** PKCS #10; its subject alternative names are the addresses where machines reach the site. */
+  certificateRequestPem: z.string().min(1).max(8192),
+});
+
+export const joinedSiteSchema = z.object({
+  siteId: z.string(),
+  siteName: z.string(),
+  certificatePem: z.string(),
+  caPem: z.string(),
+  /** Port of the hub's site channel. */
+  siteChannelPort: z.int(),
 });
 
 export const installIntentSchema = z.object({
@@ -95,9 +132,13 @@ export const machineSchema = z.object({
       uptimeSeconds: z.number(),
       agentVersion: z.string(),
       health: z.array(healthResultSchema),
+      slotConfirmed: z.boolean(),
+      update: updateReportSchema.nullable(),
       receivedAt: epochMs,
     })
     .nullable(),
+  target: machineTargetSchema.nullable(),
+  denied: z.array(z.object({ image: imageDigestSchema, reason: z.string(), at: epochMs })),
   createdAt: epochMs,
   updatedAt: epochMs,
   lastSeenAt: epochMs.nullable(),
@@ -211,3 +252,97 @@ export const statusSchema = z.object({
   ),
 });
 export type Status = z.infer<typeof statusSchema>;
+
+/** What is asked for by POST /rollouts/plan and POST /rollouts. */
+export const rolloutRequestSchema = z.strictObject({
+  /** Digest, unique prefix, NAME:VERSION or unique version. */
+  image: z.string().min(1).max(255),
+  /** "region=eu,tier!=lab" over site labels, "site=NAME"; empty: every site. */
+  selector: z.string().max(1024).default(""),
+  /** Cumulative counts and percentages, "1,5%,100%"; a lone percentage: one site, then steps of it up to 100 %. */
+  waves: z.string().min(1).max(255),
+  strategy: z.enum(["ab", "reimage"]).default("ab"),
+  /** One machine's name or id: only this one. */
+  machine: z.string().max(255).optional(),
+  soakSeconds: z.int().min(0).max(604_800).default(60),
+  machineTimeoutSeconds: z.int().min(60).max(86_400).default(900),
+  /** The order of the sites is drawn with it; left out: the image's digest. */
+  seed: z.string().max(64).optional(),
+  /** Run exactly the plan with this hash, or refuse. */
+  planHash: z.string().optional(),
+});
+export type RolloutRequest = z.infer<typeof rolloutRequestSchema>;
+
+const plannedSiteSchema = z.object({
+  siteId: z.string(),
+  name: z.string(),
+  baselineBefore: imageDigestSchema.nullable(),
+  machines: z.array(z.object({ machineId: z.string(), name: z.string(), from: imageDigestSchema })),
+});
+
+export const rolloutPlanSchema = z.object({
+  hash: z.string(),
+  image: imageDigestSchema,
+  imageName: z.string(),
+  strategy: z.enum(["ab", "reimage"]),
+  selector: z.string(),
+  seed: z.string(),
+  waves: z.array(z.object({ label: z.string(), sites: z.array(plannedSiteSchema) })),
+  deferred: z.array(z.object({ name: z.string(), reason: z.string() })),
+  soakSeconds: z.int(),
+  machineTimeoutSeconds: z.int(),
+});
+export type RolloutPlan = z.infer<typeof rolloutPlanSchema>;
+
+const machineProgressSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("queued") }),
+  z.object({
+    kind: z.literal("updating"),
+    attempt: z.int(),
+    grantedAt: epochMs,
+    phase: z.string(),
+    doneBytes: z.int(),
+    totalBytes: z.int(),
+  }),
+  z.object({ kind: z.literal("confirmed"), attempt: z.int(), bootId: z.string(), at: epochMs }),
+  z.object({ kind: z.literal("fell-back"), attempt: z.int(), reason: z.string(), at: epochMs }),
+  z.object({ kind: z.literal("failed"), attempt: z.int(), reason: z.string(), at: epochMs }),
+  z.object({ kind: z.literal("returning"), attempt: z.int(), grantedAt: epochMs }),
+  z.object({ kind: z.literal("returned"), image: imageDigestSchema, bootId: z.string(), at: epochMs }),
+  z.object({ kind: z.literal("untouched"), image: imageDigestSchema, bootId: z.string() }),
+]);
+
+const waveStateSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("pending") }),
+  z.object({ kind: z.literal("open"), openedAt: epochMs }),
+  z.object({ kind: z.literal("soaking"), until: epochMs }),
+  z.object({ kind: z.literal("held"), reason: z.string() }),
+  z.object({ kind: z.literal("passed"), at: epochMs }),
+  z.object({ kind: z.literal("failed"), reason: z.string(), at: epochMs }),
+]);
+
+export const rolloutStateSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("running") }),
+  z.object({ kind: z.literal("paused"), by: z.string(), at: epochMs }),
+  z.object({ kind: z.literal("rolling-back"), reason: z.string(), since: epochMs }),
+  z.object({ kind: z.literal("done"), at: epochMs }),
+  z.object({ kind: z.literal("rolled-back"), reason: z.string(), at: epochMs }),
+  z.object({ kind: z.literal("rollback-incomplete"), reason: z.string(), at: epochMs }),
+]);
+
+/**
+ * GET /rollouts, /rollouts/ID; POST /rollouts starts one; POST /rollouts/ID/{pause,resume,rollback} answer it changed.
+ * POST /rollouts/plan answers the plan alone and changes nothing.
+ */
+export const rolloutSchema = z.object({
+  id: z.string(),
+  plan: rolloutPlanSchema,
+  state: rolloutStateSchema,
+  waves: z.array(waveStateSchema),
+  machines: z.record(z.string(), machineProgressSchema),
+  startedBy: z.string(),
+  createdAt: epochMs,
+  updatedAt: epochMs,
+  revision: z.int(),
+});
+export type Rollout = z.infer<typeof rolloutSchema>;

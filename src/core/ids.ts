@@ -3,8 +3,8 @@
 /** Fills a buffer with random bytes; injected so that tests can name their ids. */
 export type RandomBytes = (count: number) => Uint8Array;
 
-/** m: machine, i: install intent, e: event, t: API token, s: site. */
-export type IdKind = "m" | "i" | "t" | "s";
+/** m: machine, i: install intent, r: rollout, t: API token, s: site. */
+export type IdKind = "m" | "i" | "r" | "t" | "s";
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 /** 50 bits: at 100,000 machines a collision has odds of 1 in 200,000, and the store's unique key catches it. */

@@ -8,14 +8,40 @@ import type { Architecture } from "../core/architecture.ts";
 import type { MacAddress } from "../core/mac.ts";
 import type { EpochMs } from "../core/time.ts";
 import type { ImageDigest } from "../images/manifest.ts";
+import type { RolloutRecord } from "../rollout/rollout-record.ts";
 
 export interface SiteRecord {
   readonly id: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly unknown: UnknownPolicy;
+  /** What its machines should run: moved when a wave passes, put back by a rollback. Null before the first rollout. */
+  readonly baseline: ImageDigest | null;
+  /** How the site may join, or how it is known since; null for the site that the hub runs itself. */
+  readonly membership: SiteMembership | null;
+  readonly lastSeenAt: EpochMs | null;
   readonly createdAt: EpochMs;
   readonly revision: number;
+}
+
+export type SiteMembership =
+  /** Waits for `drp site join`; the token is single use. */
+  | { readonly kind: "invited"; readonly tokenHash: string; readonly expiresAt: EpochMs }
+  | {
+      readonly kind: "joined";
+      /** SHA-256 of the site key's SPKI, lower-case hexadecimal. */
+      readonly keyFingerprint: string;
+      readonly joinedAt: EpochMs;
+      /** The site's newest report that is kept here; what is at or below it changes nothing. */
+      readonly reportsKept: number;
+    };
+
+/** An image that a gate has failed: refused fleet-wide until somebody lifts it. */
+export interface DeniedImageRecord {
+  readonly digest: ImageDigest;
+  readonly reason: string;
+  readonly rolloutId: string;
+  readonly at: EpochMs;
 }
 
 export interface ImageRecord {
@@ -86,6 +112,10 @@ export type StoreChange =
   | { readonly kind: "require-image"; readonly digest: ImageDigest }
   /** Refused as stale while a machine runs the image or an open intent names it. */
   | { readonly kind: "delete-image"; readonly digest: ImageDigest }
+  | { readonly kind: "insert-rollout"; readonly rollout: RolloutRecord }
+  | { readonly kind: "update-rollout"; readonly rollout: RolloutRecord; readonly expectedRevision: number }
+  /** A digest that is denied already stays as it is. */
+  | { readonly kind: "deny-image"; readonly denied: DeniedImageRecord }
   | { readonly kind: "insert-token"; readonly token: TokenRecord }
   | { readonly kind: "delete-token"; readonly id: string }
   | { readonly kind: "insert-image-key"; readonly key: ImageKeyRecord }
@@ -136,6 +166,10 @@ export interface Store {
   listImages(page: Page): Promise<ImageRecord[]>;
   /** @param reference digest, a digest's unique prefix (with or without "sha256:"), NAME:VERSION, or a unique version */
   findImages(reference: string): Promise<ImageRecord[]>;
+  /** Newest first. `after` is an id. @param onlyOpen leaves out those that have ended */
+  listRollouts(page: Page & { readonly onlyOpen?: boolean }): Promise<RolloutRecord[]>;
+  findRollout(id: string): Promise<RolloutRecord | undefined>;
+  listDeniedImages(): Promise<DeniedImageRecord[]>;
   listTokens(): Promise<TokenRecord[]>;
   findTokenByHash(secretHash: string): Promise<TokenRecord | undefined>;
   listImageKeys(): Promise<ImageKeyRecord[]>;

@@ -60,6 +60,8 @@ export function machineWith(change: Partial<MachineRecord> = {}): MachineRecord 
     installGeneration: 0,
     state: { kind: "discovered" },
     running: null,
+    target: null,
+    denied: [],
     createdAt: 0,
     updatedAt: 0,
     lastSeenAt: null,
@@ -81,6 +83,8 @@ export function heartbeatWith(change: Partial<Heartbeat> = {}): Heartbeat {
     uptimeSeconds: 5,
     sentAt: 0,
     health: [{ name: "app", status: "pass", detail: "" }],
+    slotConfirmed: true,
+    update: null,
     ...change,
   };
 }

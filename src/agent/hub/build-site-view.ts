@@ -10,6 +10,7 @@ export function siteMachineOf(machine: MachineRecord): SiteMachine {
     macs: machine.macs,
     keyFingerprint: machine.keyFingerprint,
     intent: openIntent(machine.state) ?? null,
+    target: machine.target,
     blank: neverInstalled && !(machine.inventory?.disks.some(disk => disk.holdsData) ?? false),
     quarantineReason: machine.state.kind === "quarantined" ? machine.state.reason : null,
   };

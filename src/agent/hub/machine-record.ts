@@ -3,7 +3,7 @@
 import type { MacAddress } from "../../core/mac.ts";
 import type { EpochMs } from "../../core/time.ts";
 import type { ImageDigest } from "../../images/manifest.ts";
-import type { HealthResult, Inventory } from "../protocol.ts";
+import type { HealthResult, Inventory, MachineTarget, UpdateReport } from "../protocol.ts";
 
 /** Leave to install one image on one machine: single use, expiring, counted. */
 export interface InstallIntent {
@@ -56,7 +56,16 @@ export interface RunningReport {
   readonly uptimeSeconds: number;
   readonly agentVersion: string;
   readonly health: readonly HealthResult[];
+  readonly slotConfirmed: boolean;
+  readonly update: UpdateReport | null;
   readonly receivedAt: EpochMs;
+}
+
+/** An image that this machine gets no more, by no install and no rollout, until somebody lifts it. */
+export interface Denial {
+  readonly image: ImageDigest;
+  readonly reason: string;
+  readonly at: EpochMs;
 }
 
 export interface MachineRecord {
@@ -74,6 +83,9 @@ export interface MachineRecord {
   readonly installGeneration: number;
   readonly state: MachineState;
   readonly running: RunningReport | null;
+  /** What a rollout wants it to run; null when none does. Only the rollout engine sets and clears it. */
+  readonly target: MachineTarget | null;
+  readonly denied: readonly Denial[];
   readonly createdAt: EpochMs;
   readonly updatedAt: EpochMs;
   readonly lastSeenAt: EpochMs | null;

@@ -128,9 +128,10 @@ export class MachineDesk {
     return this.next(keyFingerprint);
   }
 
-  /** The image that this machine may read, by its open order. */
-  orderedImage(keyFingerprint: string): string | undefined {
-    return this.#machineByKey(keyFingerprint).intent?.image;
+  /** Whether this machine may read the image: by its open order, or as its target. */
+  mayRead(keyFingerprint: string, image: string): boolean {
+    const { intent, target } = this.#machineByKey(keyFingerprint);
+    return intent?.image === image || target?.image === image;
   }
 
   async progress(keyFingerprint: string, progress: InstallProgress): Promise<void> {
@@ -141,7 +142,9 @@ export class MachineDesk {
   async heartbeat(keyFingerprint: string, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
     const { id } = this.#machineByKey(keyFingerprint);
     await this.#hub.report([{ kind: "heartbeat", at: this.#clock(), machineId: id, heartbeat }]);
+    const { target } = this.#machineByKey(keyFingerprint);
     return {
+      target,
       acknowledged: { bootCount: heartbeat.bootCount, seq: heartbeat.seq },
       intervalSeconds: HEARTBEAT_INTERVAL_SECONDS,
     };

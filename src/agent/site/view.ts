@@ -6,7 +6,7 @@
 import type { MacAddress } from "../../core/mac.ts";
 import type { EpochMs } from "../../core/time.ts";
 import type { InstallIntent } from "../hub/machine-record.ts";
-import type { Heartbeat, InstallProgress, Inventory } from "../protocol.ts";
+import type { Heartbeat, InstallProgress, Inventory, MachineTarget } from "../protocol.ts";
 
 /** What a machine gets that nobody has entered. */
 export type UnknownPolicy = "discover" | "disk" | "silent";
@@ -18,6 +18,7 @@ export interface SiteMachine {
   /** SHA-256 of the registered key's SPKI; null until the machine has registered. */
   readonly keyFingerprint: string | null;
   readonly intent: InstallIntent | null;
+  readonly target: MachineTarget | null;
   /** Whether it may wait in the ramdisk: it was never installed, and none of its disks holds anything to boot. */
   readonly blank: boolean;
   /** Why this machine gets no image and no install, or null. */

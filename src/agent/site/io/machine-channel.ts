@@ -85,11 +85,11 @@ async function answerRoute(
     ? route.slice(`GET ${PREFIX}images/`.length)
     : undefined;
   if (digest === undefined) throw new DrpError("not-found", `there is no ${route} on this server`);
-  const manifest = desk.orderedImage(key) === digest ? await signedManifest(digest) : undefined;
+  const manifest = desk.mayRead(key, digest) ? await signedManifest(digest) : undefined;
   if (manifest === undefined) {
     throw new DrpError(
       "image.unknown",
-      `image ${digest} is not ordered for this machine, or the site does not hold it`,
+      `image ${digest} is neither ordered for this machine nor its target, or the site does not hold it`,
       {
         advice: "Push the image again, then order the install again.",
       },
