@@ -1,12 +1,15 @@
 /** One change of a commit as portable SQL, inside the commit's transaction. Compare-and-set is a condition and a row count. */
 import type { Transaction } from "kysely";
 import type { MacAddress } from "../core/mac.ts";
+import { isEnded, type RolloutRecord } from "../rollout/rollout-record.ts";
 import type { EventRecord, NewEvent, StoreChange } from "./ports.ts";
 import {
+  deniedImageToRow,
   eventToRow,
   imageKeyToRow,
   imageToRow,
   machineToRow,
+  rolloutToRow,
   siteToRow,
   tokenToRow,
   toNumber,
@@ -49,6 +52,17 @@ export async function applyChange(db: Db, change: StoreChange): Promise<ChangeOu
       return requireImage(db, change.digest);
     case "delete-image":
       return deleteImage(db, change.digest);
+    case "insert-rollout":
+      return insertRollout(db, change.rollout);
+    case "update-rollout":
+      return updateRollout(db, change);
+    case "deny-image":
+      await db
+        .insertInto("denied_images")
+        .values(deniedImageToRow(change.denied))
+        .onConflict(conflict => conflict.column("digest").doNothing())
+        .execute();
+      return APPLIED;
     case "insert-token":
       await db.insertInto("tokens").values(tokenToRow(change.token)).execute();
       return APPLIED;
@@ -124,7 +138,52 @@ async function deleteMachine(
   return numDeletedRows > 0n ? APPLIED : staleOrMissing(db, "machines", id);
 }
 
-async function staleOrMissing(db: Db, table: "sites" | "machines", id: string): Promise<ChangeOutcome> {
+/** Holds the plan's sites and images until the rollout has ended. */
+async function insertRollout(db: Db, rollout: RolloutRecord): Promise<ChangeOutcome> {
+  await db.insertInto("rollouts").values(rolloutToRow(rollout)).execute();
+  const sites = rollout.plan.waves.flatMap(wave => wave.sites);
+  const siteRows = sites.map(({ siteId }) => ({ site_id: siteId, rollout_id: rollout.id }));
+  for (const rows of inBatches(siteRows)) await db.insertInto("rollout_sites").values(rows).execute();
+  const digests = new Set([
+    rollout.plan.image,
+    ...sites.flatMap(({ baselineBefore }) => baselineBefore ?? []),
+    ...sites.flatMap(({ machines }) => machines.map(({ from }) => from)),
+  ]);
+  const imageRows = [...digests].map(digest => ({ digest, rollout_id: rollout.id }));
+  for (const rows of inBatches(imageRows)) await db.insertInto("rollout_images").values(rows).execute();
+  return APPLIED;
+}
+
+async function updateRollout(
+  db: Db,
+  { rollout, expectedRevision }: Extract<StoreChange, { kind: "update-rollout" }>,
+): Promise<ChangeOutcome> {
+  const { numUpdatedRows } = await db
+    .updateTable("rollouts")
+    .set(rolloutToRow(rollout))
+    .where("id", "=", rollout.id)
+    .where("revision", "=", expectedRevision)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) return staleOrMissing(db, "rollouts", rollout.id);
+  if (isEnded(rollout.state)) {
+    await db.deleteFrom("rollout_sites").where("rollout_id", "=", rollout.id).execute();
+    await db.deleteFrom("rollout_images").where("rollout_id", "=", rollout.id).execute();
+  }
+  return APPLIED;
+}
+
+/** Rows in one statement: SQLite takes 32,766 values in one, and there are two in each of these rows. */
+const BATCH_ROWS = 1_000;
+
+function* inBatches<Row>(rows: readonly Row[]): Generator<Row[]> {
+  for (let from = 0; from < rows.length; from += BATCH_ROWS) yield rows.slice(from, from + BATCH_ROWS);
+}
+
+async function staleOrMissing(
+  db: Db,
+  table: "sites" | "machines" | "rollouts",
+  id: string,
+): Promise<ChangeOutcome> {
   const row = await db.selectFrom(table).select("id").where("id", "=", id).executeTakeFirst();
   return { kind: "refused", reason: row === undefined ? "missing" : "stale" };
 }
@@ -140,15 +199,25 @@ async function requireImage(db: Db, digest: string): Promise<ChangeOutcome> {
   return row === undefined ? { kind: "refused", reason: "missing" } : APPLIED;
 }
 
-/** Refused as stale while a machine runs the image or an open intent names it, checked in the same transaction. */
+/** Refused as stale while anything runs the image, should run it, or may have to go back to it: asked in the same transaction. */
 async function deleteImage(db: Db, digest: string): Promise<ChangeOutcome> {
-  const user = await db
-    .selectFrom("machines")
-    .select("id")
-    .where(({ eb, or }) => or([eb("running_image", "=", digest), eb("wanted_image", "=", digest)]))
-    .limit(1)
-    .executeTakeFirst();
-  if (user !== undefined) return { kind: "refused", reason: "stale" };
+  const users = [
+    db
+      .selectFrom("machines")
+      .select("id")
+      .where(({ eb, or }) =>
+        or([
+          eb("running_image", "=", digest),
+          eb("wanted_image", "=", digest),
+          eb("target_image", "=", digest),
+        ]),
+      ),
+    db.selectFrom("sites").select("id").where("baseline", "=", digest),
+    db.selectFrom("rollout_images").select("rollout_id as id").where("digest", "=", digest),
+  ];
+  for (const query of users) {
+    if ((await query.limit(1).executeTakeFirst()) !== undefined) return { kind: "refused", reason: "stale" };
+  }
   const { numDeletedRows } = await db.deleteFrom("images").where("digest", "=", digest).executeTakeFirst();
   return presentIf(numDeletedRows);
 }

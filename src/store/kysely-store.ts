@@ -7,11 +7,12 @@ import type {
   EventRecord,
   MachineFilter,
   Page,
+  RolloutFilter,
   Store,
   StoreChange,
 } from "./ports.ts";
 import * as queries from "./queries.ts";
-import { rowToImageKey, rowToToken } from "./rows.ts";
+import { rowToDeniedImage, rowToImageKey, rowToRollout, rowToToken } from "./rows.ts";
 import type { Schema } from "./schema.ts";
 
 type EventListener = (events: readonly EventRecord[]) => void;
@@ -43,6 +44,14 @@ export class KyselyStore implements Store {
     return queries.findSite(this.#db, reference);
   }
 
+  findSiteByKey(fingerprint: string) {
+    return queries.findSiteBy(this.#db, "key_fingerprint", fingerprint);
+  }
+
+  findSiteByJoinToken(tokenHash: string) {
+    return queries.findSiteBy(this.#db, "join_token_hash", tokenHash);
+  }
+
   listMachines(filter: MachineFilter) {
     return queries.listMachines(this.#db, filter);
   }
@@ -61,6 +70,20 @@ export class KyselyStore implements Store {
 
   findImages(reference: string) {
     return queries.findImages(this.#db, reference);
+  }
+
+  listRollouts(filter: RolloutFilter) {
+    return queries.listRollouts(this.#db, filter);
+  }
+
+  async findRollout(id: string) {
+    const row = await this.#db.selectFrom("rollouts").selectAll().where("id", "=", id).executeTakeFirst();
+    return row === undefined ? undefined : rowToRollout(row);
+  }
+
+  async listDeniedImages() {
+    const rows = await this.#db.selectFrom("denied_images").selectAll().orderBy("at").execute();
+    return rows.map(rowToDeniedImage);
   }
 
   async listTokens() {

@@ -110,8 +110,9 @@ export type StoreChange =
   | { readonly kind: "insert-image"; readonly image: ImageRecord }
   /** Changes nothing: refuses the commit as missing unless the image is there, so that no order outlives its image. */
   | { readonly kind: "require-image"; readonly digest: ImageDigest }
-  /** Refused as stale while a machine runs the image or an open intent names it. */
+  /** Refused as stale while a machine runs it or should, a site has it as baseline, or an open rollout may need it. */
   | { readonly kind: "delete-image"; readonly digest: ImageDigest }
+  /** Taken while another open rollout has one of its sites. */
   | { readonly kind: "insert-rollout"; readonly rollout: RolloutRecord }
   | { readonly kind: "update-rollout"; readonly rollout: RolloutRecord; readonly expectedRevision: number }
   /** A digest that is denied already stays as it is. */
@@ -143,6 +144,11 @@ export interface MachineFilter extends Page {
   readonly stateKind?: MachineState["kind"];
 }
 
+export interface RolloutFilter extends Page {
+  /** Leaves out those that have ended. */
+  readonly onlyOpen?: boolean;
+}
+
 export interface EventFilter {
   readonly afterId?: number;
   readonly machineId?: string;
@@ -157,6 +163,10 @@ export interface Store {
   listSites(page: Page): Promise<SiteRecord[]>;
   /** @param reference id or name */
   findSite(reference: string): Promise<SiteRecord | undefined>;
+  /** @param fingerprint of a joined site: SHA-256 of its key's SPKI, lower-case hexadecimal */
+  findSiteByKey(fingerprint: string): Promise<SiteRecord | undefined>;
+  /** @param tokenHash of an invited site */
+  findSiteByJoinToken(tokenHash: string): Promise<SiteRecord | undefined>;
   /** In the order of their names. `after` is a name. */
   listMachines(filter: MachineFilter): Promise<MachineRecord[]>;
   /** @param reference id, name or MAC address */
@@ -166,8 +176,8 @@ export interface Store {
   listImages(page: Page): Promise<ImageRecord[]>;
   /** @param reference digest, a digest's unique prefix (with or without "sha256:"), NAME:VERSION, or a unique version */
   findImages(reference: string): Promise<ImageRecord[]>;
-  /** Newest first. `after` is an id. @param onlyOpen leaves out those that have ended */
-  listRollouts(page: Page & { readonly onlyOpen?: boolean }): Promise<RolloutRecord[]>;
+  /** Newest first. `after` is an id. */
+  listRollouts(filter: RolloutFilter): Promise<RolloutRecord[]>;
   findRollout(id: string): Promise<RolloutRecord | undefined>;
   listDeniedImages(): Promise<DeniedImageRecord[]>;
   listTokens(): Promise<TokenRecord[]>;

@@ -2,8 +2,17 @@
 import type { Kysely, Selectable } from "kysely";
 import type { MachineRecord, MachineState } from "../agent/hub/machine-record.ts";
 import { type MacAddress, parseMac } from "../core/mac.ts";
-import type { EventFilter, EventRecord, ImageRecord, MachineFilter, Page, SiteRecord } from "./ports.ts";
-import { rowToEvent, rowToImage, rowToMachine, rowToSite, toNumber } from "./rows.ts";
+import type { RolloutRecord } from "../rollout/rollout-record.ts";
+import type {
+  EventFilter,
+  EventRecord,
+  ImageRecord,
+  MachineFilter,
+  Page,
+  RolloutFilter,
+  SiteRecord,
+} from "./ports.ts";
+import { rowToEvent, rowToImage, rowToMachine, rowToRollout, rowToSite, toNumber } from "./rows.ts";
 import type { MachinesTable, Schema } from "./schema.ts";
 
 type Db = Kysely<Schema>;
@@ -21,6 +30,16 @@ export async function findSite(db: Db, reference: string): Promise<SiteRecord | 
     if (row !== undefined) return rowToSite(row);
   }
   return undefined;
+}
+
+/** @param column holds what a site proves that it knows */
+export async function findSiteBy(
+  db: Db,
+  column: "key_fingerprint" | "join_token_hash",
+  value: string,
+): Promise<SiteRecord | undefined> {
+  const row = await db.selectFrom("sites").selectAll().where(column, "=", value).executeTakeFirst();
+  return row === undefined ? undefined : rowToSite(row);
 }
 
 export async function listMachines(db: Db, filter: MachineFilter): Promise<MachineRecord[]> {
@@ -123,6 +142,28 @@ export async function findImages(db: Db, reference: string): Promise<ImageRecord
   // A range instead of LIKE: LIKE's rules for letter case differ between databases.
   const low = `sha256:${hex}`;
   return (await images.where("digest", ">=", low).where("digest", "<", `${low}g`).execute()).map(rowToImage);
+}
+
+export async function listRollouts(db: Db, filter: RolloutFilter): Promise<RolloutRecord[]> {
+  let query = db
+    .selectFrom("rollouts")
+    .selectAll()
+    .orderBy("created_at", "desc")
+    .orderBy("id")
+    .limit(filter.limit);
+  if (filter.onlyOpen === true) query = query.where("is_open", "=", 1);
+  if (filter.after !== undefined) {
+    const id = filter.after;
+    const last = await db.selectFrom("rollouts").select("created_at").where("id", "=", id).executeTakeFirst();
+    if (last === undefined) return [];
+    query = query.where(({ eb, and, or }) =>
+      or([
+        eb("created_at", "<", last.created_at),
+        and([eb("created_at", "=", last.created_at), eb("id", ">", id)]),
+      ]),
+    );
+  }
+  return (await query.execute()).map(rowToRollout);
 }
 
 export async function listEvents(db: Db, filter: EventFilter): Promise<EventRecord[]> {

@@ -4,7 +4,9 @@ import { type MachineRecord, openIntent } from "../agent/hub/machine-record.ts";
 import type { UnknownPolicy } from "../agent/site/view.ts";
 import type { Architecture } from "../core/architecture.ts";
 import type { MacAddress } from "../core/mac.ts";
+import { isEnded, type RolloutRecord } from "../rollout/rollout-record.ts";
 import type {
+  DeniedImageRecord,
   EventRecord,
   EventSeverity,
   ImageKeyRecord,
@@ -14,10 +16,12 @@ import type {
   TokenRecord,
 } from "./ports.ts";
 import type {
+  DeniedImagesTable,
   EventsTable,
   ImageKeysTable,
   ImagesTable,
   MachinesTable,
+  RolloutsTable,
   SitesTable,
   TokensTable,
 } from "./schema.ts";
@@ -32,11 +36,17 @@ function toNumberOrNull(value: number | string | null): number | null {
 }
 
 export function siteToRow(site: SiteRecord): SitesTable {
+  const { membership } = site;
   return {
     id: site.id,
     name: site.name,
     labels: JSON.stringify(site.labels),
     unknown_policy: site.unknown,
+    baseline: site.baseline,
+    membership: membership === null ? null : JSON.stringify(membership),
+    join_token_hash: membership?.kind === "invited" ? membership.tokenHash : null,
+    key_fingerprint: membership?.kind === "joined" ? membership.keyFingerprint : null,
+    last_seen_at: site.lastSeenAt,
     created_at: site.createdAt,
     revision: site.revision,
   };
@@ -48,13 +58,16 @@ export function rowToSite(row: Selectable<SitesTable>): SiteRecord {
     name: row.name,
     labels: JSON.parse(row.labels),
     unknown: row.unknown_policy as UnknownPolicy,
+    baseline: row.baseline,
+    membership: row.membership === null ? null : JSON.parse(row.membership),
+    lastSeenAt: toNumberOrNull(row.last_seen_at),
     createdAt: toNumber(row.created_at),
     revision: toNumber(row.revision),
   };
 }
 
 export function machineToRow(machine: MachineRecord): MachinesTable {
-  const { state, running } = machine;
+  const { state, running, target } = machine;
   const booting = state.kind === "booting" ? state.image : undefined;
   return {
     id: machine.id,
@@ -67,8 +80,11 @@ export function machineToRow(machine: MachineRecord): MachinesTable {
     state_kind: state.kind,
     wanted_image: openIntent(state)?.image ?? booting ?? null,
     running_image: running?.image ?? null,
+    target_image: target?.image ?? null,
     state: JSON.stringify(state),
     running: running === null ? null : JSON.stringify(running),
+    target: target === null ? null : JSON.stringify(target),
+    denied: JSON.stringify(machine.denied),
     created_at: machine.createdAt,
     updated_at: machine.updatedAt,
     last_seen_at: machine.lastSeenAt,
@@ -89,6 +105,8 @@ export function rowToMachine(row: Selectable<MachinesTable>, macs: readonly MacA
     installGeneration: toNumber(row.install_generation),
     state: JSON.parse(row.state),
     running: row.running === null ? null : JSON.parse(row.running),
+    target: row.target === null ? null : JSON.parse(row.target),
+    denied: JSON.parse(row.denied),
     createdAt: toNumber(row.created_at),
     updatedAt: toNumber(row.updated_at),
     lastSeenAt: toNumberOrNull(row.last_seen_at),
@@ -122,6 +140,29 @@ export function rowToImage(row: Selectable<ImagesTable>): ImageRecord {
     pushedAt: toNumber(row.pushed_at),
     pushedBy: row.pushed_by,
   };
+}
+
+export function rolloutToRow(rollout: RolloutRecord): RolloutsTable {
+  return {
+    id: rollout.id,
+    state_kind: rollout.state.kind,
+    is_open: isEnded(rollout.state) ? 0 : 1,
+    record: JSON.stringify(rollout),
+    created_at: rollout.createdAt,
+    revision: rollout.revision,
+  };
+}
+
+export function rowToRollout(row: Selectable<RolloutsTable>): RolloutRecord {
+  return JSON.parse(row.record);
+}
+
+export function deniedImageToRow(denied: DeniedImageRecord): DeniedImagesTable {
+  return { digest: denied.digest, reason: denied.reason, rollout_id: denied.rolloutId, at: denied.at };
+}
+
+export function rowToDeniedImage(row: Selectable<DeniedImagesTable>): DeniedImageRecord {
+  return { digest: row.digest, reason: row.reason, rolloutId: row.rollout_id, at: toNumber(row.at) };
 }
 
 export function tokenToRow(token: TokenRecord): TokensTable {

@@ -12,6 +12,12 @@ export interface SitesTable {
   name: string;
   labels: string;
   unknown_policy: string;
+  baseline: string | null;
+  membership: string | null;
+  /** Copies out of `membership`, which a joining site and the site channel ask for. */
+  join_token_hash: string | null;
+  key_fingerprint: string | null;
+  last_seen_at: Bigint | null;
   created_at: Bigint;
   revision: Bigint;
 }
@@ -24,12 +30,15 @@ export interface MachinesTable {
   inventory: string | null;
   key_fingerprint: string | null;
   install_generation: Bigint;
-  /** Copies out of `state` and `running`, which filters and `delete-image` ask for. */
+  /** Copies out of `state`, `running` and `target`, which filters and `delete-image` ask for. */
   state_kind: string;
   wanted_image: string | null;
   running_image: string | null;
+  target_image: string | null;
   state: string;
   running: string | null;
+  target: string | null;
+  denied: string;
   created_at: Bigint;
   updated_at: Bigint;
   last_seen_at: Bigint | null;
@@ -72,6 +81,35 @@ export interface ImageKeysTable {
   trusted_by: string;
 }
 
+/** `state_kind` is for people with a database shell; `is_open` (1 or 0) is what queries ask. */
+export interface RolloutsTable {
+  id: string;
+  state_kind: string;
+  is_open: Bigint;
+  record: string;
+  created_at: Bigint;
+  revision: Bigint;
+}
+
+/** Sites of open rollouts: the primary key is what keeps two rollouts off one site. */
+interface RolloutSitesTable {
+  site_id: string;
+  rollout_id: string;
+}
+
+/** Images of open rollouts: what they bring, and what their rollback would bring back. */
+interface RolloutImagesTable {
+  digest: string;
+  rollout_id: string;
+}
+
+export interface DeniedImagesTable {
+  digest: string;
+  reason: string;
+  rollout_id: string;
+  at: Bigint;
+}
+
 export interface EventsTable {
   id: Bigint;
   at: Bigint;
@@ -98,6 +136,10 @@ export interface Schema {
   machines: MachinesTable;
   machine_macs: MachineMacsTable;
   images: ImagesTable;
+  rollouts: RolloutsTable;
+  rollout_sites: RolloutSitesTable;
+  rollout_images: RolloutImagesTable;
+  denied_images: DeniedImagesTable;
   tokens: TokensTable;
   image_keys: ImageKeysTable;
   events: EventsTable;

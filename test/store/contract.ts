@@ -9,6 +9,7 @@ import {
   macOf,
   NOW,
   newEvent,
+  rolloutRecord,
   siteRecord,
   tokenRecord,
 } from "./records.ts";
@@ -28,6 +29,8 @@ export function describeStoreContract(database: string, open: () => Promise<Stor
         macs: [macOf(9), macOf(2)],
         labels: { region: "eu" },
         state: { kind: "unhealthy", reason: "disk is full" },
+        target: { rolloutId: "r-1", attempt: 2, image: digestOf("b"), strategy: "ab", may: "reboot" },
+        denied: [{ image: digestOf("c"), reason: "app: exit 1", at: NOW }],
         lastSeenAt: NOW + 1,
       });
       expect(await store.commit([{ kind: "insert-machine", machine }])).toEqual({
@@ -193,6 +196,95 @@ export function describeStoreContract(database: string, open: () => Promise<Stor
       await store.commit([{ kind: "delete-machine", id: "m-1", expectedRevision: 1 }]);
       expect((await remove()).kind).toBe("committed");
       expect(await remove()).toEqual({ kind: "conflict", changeIndex: 0, reason: "missing" });
+    });
+
+    test("keeps an image that a machine should run, that is a baseline, or that an open rollout brings or takes back", async () => {
+      await using store = await openWithSite();
+      const target = {
+        rolloutId: "r-0",
+        attempt: 1,
+        image: digestOf("d"),
+        strategy: "ab",
+        may: "reboot",
+      } as const;
+      const rollout = rolloutRecord();
+      await store.commit([
+        ...["a", "b", "c", "d", "e"].map(letter => ({
+          kind: "insert-image" as const,
+          image: imageRecord({ digest: digestOf(letter) }),
+        })),
+        { kind: "insert-machine", machine: machineRecord({ target }) },
+        {
+          kind: "update-site",
+          site: siteRecord({ baseline: digestOf("e"), revision: 2 }),
+          expectedRevision: 1,
+        },
+        { kind: "insert-rollout", rollout },
+      ]);
+      const remove = async (letter: string) => {
+        const outcome = await store.commit([{ kind: "delete-image", digest: digestOf(letter) }]);
+        return outcome.kind === "conflict" ? outcome.reason : outcome.kind;
+      };
+      for (const letter of ["a", "b", "c", "d", "e"]) expect(await remove(letter)).toBe("stale");
+      await store.commit([
+        {
+          kind: "update-rollout",
+          rollout: { ...rollout, state: { kind: "done", at: NOW }, revision: 2 },
+          expectedRevision: 1,
+        },
+      ]);
+      for (const letter of ["a", "b", "c"]) expect(await remove(letter)).toBe("committed");
+      for (const letter of ["d", "e"]) expect(await remove(letter)).toBe("stale");
+    });
+
+    test("gives a site to one open rollout only, and frees it when that rollout ends", async () => {
+      await using store = await openWithSite();
+      const first = rolloutRecord();
+      const second = rolloutRecord({ id: "r-2", createdAt: NOW + 1 });
+      await store.commit([{ kind: "insert-rollout", rollout: first }]);
+      expect(await store.commit([{ kind: "insert-rollout", rollout: second }])).toEqual({
+        kind: "conflict",
+        changeIndex: 0,
+        reason: "taken",
+      });
+      const ended = { ...first, state: { kind: "done", at: NOW }, revision: 2 } as const;
+      const end = () => store.commit([{ kind: "update-rollout", rollout: ended, expectedRevision: 1 }]);
+      expect((await end()).kind).toBe("committed");
+      expect(await end()).toEqual({ kind: "conflict", changeIndex: 0, reason: "stale" });
+      expect((await store.commit([{ kind: "insert-rollout", rollout: second }])).kind).toBe("committed");
+      expect(await store.findRollout("r-1")).toEqual(ended);
+      expect(await store.findRollout("r-9")).toBeUndefined();
+      expect(await store.listRollouts({ limit: 9 })).toEqual([second, ended]);
+      expect(await store.listRollouts({ limit: 9, onlyOpen: true })).toEqual([second]);
+      expect(await store.listRollouts({ limit: 9, after: "r-2" })).toEqual([ended]);
+    });
+
+    test("finds a site by its join token until it has joined, and by its key from then on", async () => {
+      await using store = await open();
+      const invited = siteRecord({
+        membership: { kind: "invited", tokenHash: "1".repeat(64), expiresAt: NOW + 1 },
+      });
+      await store.commit([{ kind: "insert-site", site: invited }]);
+      expect(await store.findSiteByJoinToken("1".repeat(64))).toEqual(invited);
+      const joined = siteRecord({
+        membership: { kind: "joined", keyFingerprint: "2".repeat(64), joinedAt: NOW, reportsKept: 7 },
+        lastSeenAt: NOW + 2,
+        baseline: digestOf("a"),
+        revision: 2,
+      });
+      await store.commit([{ kind: "update-site", site: joined, expectedRevision: 1 }]);
+      expect(await store.findSiteByJoinToken("1".repeat(64))).toBeUndefined();
+      expect(await store.findSiteByKey("2".repeat(64))).toEqual(joined);
+      expect(await store.findSiteByKey("3".repeat(64))).toBeUndefined();
+    });
+
+    test("keeps the first reason why an image was denied", async () => {
+      await using store = await open();
+      const denied = { digest: digestOf("a"), reason: "app: exit 1", rolloutId: "r-1", at: NOW };
+      await store.commit([{ kind: "deny-image", denied }]);
+      const again = { ...denied, reason: "another", rolloutId: "r-2", at: NOW + 1 };
+      expect((await store.commit([{ kind: "deny-image", denied: again }])).kind).toBe("committed");
+      expect(await store.listDeniedImages()).toEqual([denied]);
     });
 
     test("finds a token by its hash and by nothing else, and forgets it when it is deleted", async () => {

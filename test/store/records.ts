@@ -2,6 +2,7 @@
 import type { InstallIntent, MachineRecord } from "../../src/agent/hub/machine-record.ts";
 import type { MacAddress } from "../../src/core/mac.ts";
 import type { ImageDigest } from "../../src/images/manifest.ts";
+import type { RolloutRecord } from "../../src/rollout/rollout-record.ts";
 import type { ImageRecord, NewEvent, SiteRecord, TokenRecord } from "../../src/store/ports.ts";
 
 export const NOW = 1_790_000_000_000;
@@ -20,6 +21,9 @@ export function siteRecord(overrides: Partial<SiteRecord> = {}): SiteRecord {
     name: "local",
     labels: {},
     unknown: "discover",
+    baseline: null,
+    membership: null,
+    lastSeenAt: null,
     createdAt: NOW,
     revision: 1,
     ...overrides,
@@ -38,9 +42,49 @@ export function machineRecord(overrides: Partial<MachineRecord> = {}): MachineRe
     installGeneration: 0,
     state: { kind: "expected" },
     running: null,
+    target: null,
+    denied: [],
     createdAt: NOW,
     updatedAt: NOW,
     lastSeenAt: null,
+    revision: 1,
+    ...overrides,
+  };
+}
+
+export function rolloutRecord(overrides: Partial<RolloutRecord> = {}): RolloutRecord {
+  return {
+    id: "r-1",
+    plan: {
+      hash: "0".repeat(64),
+      image: digestOf("b"),
+      imageName: "app:v2",
+      strategy: "ab",
+      selector: "",
+      seed: "seed",
+      waves: [
+        {
+          label: "100%",
+          sites: [
+            {
+              siteId: "s-local",
+              name: "local",
+              baselineBefore: digestOf("c"),
+              machines: [{ machineId: "m-1", name: "node-1", from: digestOf("a") }],
+            },
+          ],
+        },
+      ],
+      deferred: [],
+      soakSeconds: 60,
+      machineTimeoutSeconds: 900,
+    },
+    state: { kind: "running" },
+    waves: [{ kind: "pending" }],
+    machines: { "m-1": { kind: "queued" } },
+    startedBy: "ops",
+    createdAt: NOW,
+    updatedAt: NOW,
     revision: 1,
     ...overrides,
   };

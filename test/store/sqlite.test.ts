@@ -4,11 +4,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import Database from "better-sqlite3";
+import { Kysely, SqliteDialect } from "kysely";
+import { Migrator } from "kysely/migration";
 import { expect, test } from "vitest";
+import { firstTables } from "../../src/store/migrations/0001-first-tables.ts";
 import { openSqliteStore } from "../../src/store/open-sqlite.ts";
 import type { Store } from "../../src/store/ports.ts";
+import type { Schema } from "../../src/store/schema.ts";
 import { describeStoreContract } from "./contract.ts";
-import { siteRecord } from "./records.ts";
+import { machineRecord, macOf, NOW, siteRecord } from "./records.ts";
 
 function temporaryFolder(): Disposable & { path: string } {
   const path = mkdtempSync(join(tmpdir(), "drp-store-"));
@@ -85,4 +90,26 @@ test("on a full disk a commit is refused as storage.full, and nothing that was a
   expect(code).toBe("storage.full");
   expect(acknowledged).toBeGreaterThan(5);
   expect(kept).toBe(acknowledged);
+});
+
+test("a database of the first release opens with everything that it held", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "drp.db");
+  const old = new Database(file);
+  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: old }) });
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ "0001-first-tables": firstTables }) },
+  });
+  await migrator.migrateToLatest();
+  old.exec(`
+    insert into sites values ('s-local', 'local', '{"a":"b"}', 'discover', ${NOW}, 1);
+    insert into machines (id, site_id, name, labels, install_generation, state_kind, state, created_at, updated_at, revision)
+      values ('m-1', 's-local', 'node-1', '{}', 0, 'expected', '{"kind":"expected"}', ${NOW}, ${NOW}, 1);
+    insert into machine_macs values ('${macOf(1)}', 'm-1', 0);`);
+  await db.destroy();
+  const store = await openSqliteStore({ file });
+  expect(await store.findSite("local")).toEqual(siteRecord({ labels: { a: "b" } }));
+  expect(await store.findMachine("node-1")).toEqual(machineRecord());
+  await store.close();
 });
