@@ -1,33 +1,31 @@
 /**
- * `npm run lab`: the whole way on real firmware, as one timeline. `--keep` leaves it running until Ctrl-C, with the
- * dashboard's address printed.
+ * `npm run lab`: both halves of the main job on real firmware, as one timeline. `--keep` leaves it running until Ctrl-C,
+ * with the dashboard's address printed.
  */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describeErrorChain } from "../../src/core/errors.ts";
-import { firstInstall } from "./first-install.ts";
+import { formatDuration } from "../../src/core/time.ts";
+import { runReleases } from "./releases.ts";
 import { Timeline } from "./timeline.ts";
 
 const keep = process.argv.includes("--keep");
+const startedAt = Date.now();
 const timeline = new Timeline(
   line => console.log(line),
   process.stdout.isTTY && process.env.NO_COLOR === undefined,
 );
-
 const interruption = new AbortController();
 // Every time, not once: a terminal's Ctrl-C comes from the terminal and from npm, and ending takes a moment.
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => interruption.abort());
 
 try {
-  await using lab = await firstInstall(timeline, interruption.signal);
-  timeline.title("Done");
-  for (const { name, secondsToHealthy } of lab.installed) {
-    timeline.block(`${name}: from power-on to healthy in ${secondsToHealthy.toFixed(1)} s`);
-  }
+  await using lab = await runReleases(timeline, interruption.signal);
+  timeline.title(`Done in ${formatDuration(Date.now() - startedAt)}`);
   if (keep) {
-    const token = (await readFile(join(lab.hub.dataFolder, "admin.token"), "utf8")).trim();
-    timeline.block(`dashboard: ${lab.hub.dashboard}  (token: ${token})`);
+    const token = (await readFile(join(lab.fleet.hub.dataFolder, "admin.token"), "utf8")).trim();
+    timeline.block(`dashboard: ${lab.fleet.dashboard}  (token: ${token})`);
     timeline.block("the lab goes on until Ctrl-C");
     if (!interruption.signal.aborted) await once(interruption.signal, "abort");
   }

@@ -1,5 +1,8 @@
 /** What the lab prints: one line per fact, with seconds since the start and who it is about. */
 
+import type { LabEvent } from "./lab-hub.ts";
+import type { VirtualMachine } from "./virtual-machine.ts";
+
 const COLOURS = [36, 33, 35, 32, 34];
 
 export class Timeline {
@@ -33,4 +36,20 @@ export class Timeline {
   #paint(code: number, text: string): string {
     return this.#colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   }
+}
+
+/** Events of the hub as lines of the timeline, under the machine's name where they have one. */
+export function tellTimeline(
+  timeline: Timeline,
+  machines: readonly VirtualMachine[],
+): (event: LabEvent) => void {
+  const nameOfId = new Map<string, string>();
+  return event => {
+    // Four lines at each boot, and the boot script's line says the same: `drp why MACHINE` has them all.
+    if (event.kind.startsWith("dhcp.") || event.kind.startsWith("tftp.")) return;
+    const byMac = machines.find(machine => machine.mac === event.mac);
+    if (byMac !== undefined && event.machineId !== null) nameOfId.set(event.machineId, byMac.name);
+    const actor = byMac?.name ?? nameOfId.get(event.machineId ?? "") ?? "hub";
+    timeline.say(actor, `${event.kind.padEnd(20)}  ${event.summary}`);
+  };
 }

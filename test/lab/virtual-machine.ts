@@ -4,7 +4,7 @@
  */
 import { copyFile, open } from "node:fs/promises";
 import { join } from "node:path";
-import type { LabNetwork } from "./lab-network.ts";
+import type { Namespace } from "./namespace.ts";
 import { type LabProcess, startProcess } from "./processes.ts";
 
 export type Firmware = "bios" | "uefi";
@@ -18,25 +18,26 @@ export interface VirtualMachine {
 }
 
 const MEMORY_MIB = 1024;
+const DISK_BYTES = 2 * 1024 ** 3;
 const OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 export async function createMachine(
-  network: LabNetwork,
+  namespace: Namespace,
   folder: string,
-  spec: { name: string; firmware: Firmware; mac: string; diskBytes: number },
+  spec: { name: string; firmware: Firmware; mac: string },
 ): Promise<VirtualMachine> {
   const disk = join(folder, `${spec.name}.disk`);
   const file = await open(disk, "w");
-  await file.truncate(spec.diskBytes);
+  await file.truncate(DISK_BYTES);
   await file.close();
   const variables = join(folder, `${spec.name}.vars`);
   if (spec.firmware === "uefi") await copyFile(OVMF_VARIABLES, variables);
 
-  const tap = await network.plugIn(spec.name);
+  const tap = await namespace.plugIn(spec.name);
   const serialLog = join(folder, `${spec.name}.serial`);
   const commandLine = [
-    ...network.enter,
+    ...namespace.enter,
     "qemu-system-x86_64",
     ...["-name", spec.name, "-machine", "q35", "-accel", "tcg,thread=multi"],
     ...["-smp", "2", "-m", String(MEMORY_MIB), "-display", "none", "-monitor", "none"],
