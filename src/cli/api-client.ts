@@ -10,6 +10,8 @@ export interface UploadOptions {
 }
 
 export interface ApiClient {
+  /** Where the hub is, as this host knows it. */
+  readonly endpoint: URL;
   get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<T>;
   /** All pages of a list. @param limit stop after this many items */
   list<T>(path: string, item: z.ZodType<T>, query?: Query, limit?: number): Promise<T[]>;

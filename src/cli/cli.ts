@@ -18,12 +18,20 @@ export interface BarProgress {
   readonly totalBytes: number;
 }
 
+/** A view that is drawn anew in its place on the terminal. */
+export interface Screen {
+  /** @param text lines, each ended by a newline; the last ones find no room where the terminal is low */
+  show(text: string): void;
+}
+
 export interface CliContext {
   readonly out: Output;
   readonly now: Clock;
   /** Connects at the first call; commands that need no hub never call it. */
   readonly api: () => ApiClient;
   readonly startProgress: () => ProgressBar;
+  /** Undefined where stdout is not a terminal. */
+  readonly openScreen: () => Screen | undefined;
   /** @throws {DrpError} `input.unreadable` */
   readonly readTextFile: (file: string) => string;
   /** Aborted when a person presses Ctrl-C. */

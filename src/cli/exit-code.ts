@@ -9,5 +9,5 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   if (!(error instanceof DrpError)) return EXIT.failed;
   if (error.code === "timed-out") return EXIT.timedOut;
-  return error.code === "request.invalid" ? EXIT.usage : EXIT.failed;
+  return error.code === "request.invalid" || error.code === "rollout.refused" ? EXIT.usage : EXIT.failed;
 }

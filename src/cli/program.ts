@@ -7,6 +7,7 @@ import { addEvents } from "./nouns/events.ts";
 import { addImages } from "./nouns/images.ts";
 import { addLeases } from "./nouns/leases.ts";
 import { addMachines } from "./nouns/machines.ts";
+import { addRollout } from "./nouns/rollout.ts";
 import { addSites } from "./nouns/sites.ts";
 import { addStatus } from "./nouns/status.ts";
 import { addTokens } from "./nouns/tokens.ts";
@@ -35,6 +36,7 @@ export function buildProgram(open: OpenContext): Cli {
   addSites(cli);
   addMachines(cli);
   addImages(cli);
+  addRollout(cli);
   addLeases(cli);
   addTokens(cli);
   addEvents(cli);

@@ -2,6 +2,7 @@
 import type { Machine } from "../api/wire.ts";
 import { DrpError } from "../core/errors.ts";
 import { formatDuration } from "../core/time.ts";
+import { Bell } from "./bell.ts";
 import type { CliContext } from "./cli.ts";
 import { evaluateWait, type WaitGoal, type WaitVerdict } from "./format/wait-verdict.ts";
 import { findMachine } from "./machine-reference.ts";
@@ -36,7 +37,15 @@ export async function waitForMachine(
       if (verdict.kind === "waiting") bar.update(verdict.progress);
       const leftMs = deadline - context.now();
       if (leftMs <= 0) throw timedOut(machine?.name ?? reference, goal, timeoutMs, verdict);
-      if (machine !== undefined) watching ??= ringOnEvents(context, machine.id, ended.signal, bell);
+      if (machine !== undefined) {
+        const { id } = machine;
+        watching ??= bell.followEvents(
+          context,
+          { machine: id },
+          ended.signal,
+          ({ machineId }) => machineId === id,
+        );
+      }
       await bell.wait(context, Math.min(POLL_MS, leftMs));
     }
   } finally {
@@ -70,34 +79,4 @@ function timedOut(name: string, goal: WaitGoal, timeoutMs: number, verdict: Wait
       advice: `It goes on by itself. See where it stands with: drp why ${name}`,
     },
   );
-}
-
-/** Wakes the one who waits; rings that nobody waited for are kept. */
-class Bell {
-  private ring = new AbortController();
-
-  strike(): void {
-    this.ring.abort();
-  }
-
-  async wait(context: CliContext, durationMs: number): Promise<void> {
-    await context.sleep(durationMs, this.ring.signal);
-    this.ring = new AbortController();
-  }
-}
-
-/** Without a stream the questions above still find the end, a second later. */
-async function ringOnEvents(
-  context: CliContext,
-  machineId: string,
-  signal: AbortSignal,
-  bell: Bell,
-): Promise<void> {
-  try {
-    for await (const event of context.api().watchEvents({ machine: machineId }, signal)) {
-      if (event.machineId === machineId) bell.strike();
-    }
-  } catch {
-    return;
-  }
 }

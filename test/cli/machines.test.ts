@@ -55,6 +55,8 @@ const running: NonNullable<MachineRecord["running"]> = {
   uptimeSeconds: 9,
   agentVersion: "0.1.0",
   health: [],
+  slotConfirmed: true,
+  update: null,
   receivedAt: 1,
 };
 

@@ -19,6 +19,8 @@ const base: Machine = {
   installGeneration: 0,
   state: { kind: "expected" },
   running: null,
+  target: null,
+  denied: [],
   createdAt: NOW,
   updatedAt: NOW,
   lastSeenAt: null,
@@ -51,6 +53,8 @@ const running = {
     { name: "app", status: "pass" as const, detail: "" },
     { name: "disk", status: "fail" as const, detail: "full" },
   ],
+  slotConfirmed: true,
+  update: null,
   receivedAt: NOW,
 };
 

@@ -25,6 +25,8 @@ export function wholeFleet(now: number): StoreChange[] {
     uptimeSeconds: 7_384,
     agentVersion: "0.1.0",
     health: health(detail),
+    slotConfirmed: true,
+    update: null,
     receivedAt: now,
   });
   let count = 0;

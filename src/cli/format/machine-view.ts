@@ -8,10 +8,13 @@ import {
   formatAge,
   formatTime,
   healthText,
+  isUpdating,
   machineImageText,
+  machineStateText,
   macsText,
   stateReason,
   stateText,
+  updateText,
 } from "./words.ts";
 
 export interface MachineViewContext {
@@ -25,8 +28,8 @@ export function machineColumns(view: MachineViewContext): Column<Machine>[] {
     { title: "NAME", cell: machine => machine.name },
     {
       title: "STATE",
-      cell: machine => stateText(machine.state),
-      tone: machine => stateTone(machine.state.kind),
+      cell: machineStateText,
+      tone: machine => (isUpdating(machine) ? "busy" : stateTone(machine.state.kind)),
     },
     { title: "IMAGE", cell: machine => machineImageText(machine, view.nameOf), dropFirst: 1 },
     { title: "SLOT", cell: machine => machine.running?.slot ?? "-", dropFirst: 5 },
@@ -52,7 +55,12 @@ export function machineFields(machine: Machine, view: MachineViewContext): [stri
         ? machineImageText(machine, view.nameOf)
         : `${machineImageText(machine, view.nameOf)} ${shortDigest(running.image)}`,
     ],
-    ["Slot", running?.slot ?? "-"],
+    ["Target", targetText(machine, view.nameOf)],
+    [
+      "Denied",
+      machine.denied.map(({ image, reason }) => `${view.nameOf(image)}: ${reason}`).join("\n") || "-",
+    ],
+    ["Slot", slotText(machine)],
     ["Health", running === null ? "-" : healthLines(machine)],
     [
       "Boot",
@@ -74,6 +82,20 @@ export function machineFields(machine: Machine, view: MachineViewContext): [stri
     ["Installs", String(machine.installGeneration)],
     ["Created", formatTime(machine.createdAt)],
   ];
+}
+
+/** "app:v2 by r-1, attempt 1: updating 43%" */
+export function targetText(machine: Machine, nameOf: (digest: string) => string): string {
+  const { target } = machine;
+  if (target === null) return "-";
+  const { image, rolloutId, attempt, strategy, may } = target;
+  const held = may === "nothing" ? " (paused)" : "";
+  return `${nameOf(image)} by ${strategy}, rollout ${rolloutId}, attempt ${attempt}: ${updateText(machine)}${held}`;
+}
+
+function slotText({ running }: Machine): string {
+  if (running === null) return "-";
+  return running.slotConfirmed ? running.slot : `${running.slot}, on trial`;
 }
 
 export function stateTone(kind: string): Tone {

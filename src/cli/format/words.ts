@@ -29,6 +29,28 @@ export function stateText(state: Machine["state"]): string {
   return percent === undefined ? state.kind : `${state.kind} ${percent}%`;
 }
 
+/** "updating 43%", "armed", "trial": how far a machine is with what a rollout wants; empty while none wants anything. */
+export function updateText({ target, running }: Machine): string {
+  if (target === null) return "";
+  const report = running?.update;
+  if (report?.rolloutId !== target.rolloutId || report.attempt !== target.attempt) return "updating";
+  const { phase, doneBytes, totalBytes } = report;
+  if (phase !== "fetching") return phase;
+  return totalBytes === 0 ? "updating" : `updating ${Math.floor((100 * doneBytes) / totalBytes)}%`;
+}
+
+/** The state, or how far the machine is on its way from one healthy state to the next. */
+export function machineStateText(machine: Machine): string {
+  return isUpdating(machine) ? updateText(machine) : stateText(machine.state);
+}
+
+/** A machine that needs attention says that first, whatever a rollout wants of it. */
+export function isUpdating(machine: Machine): boolean {
+  const phase = updateText(machine);
+  const isOver = phase === "" || phase === "confirmed" || phase === "fell-back" || phase === "failed";
+  return machine.state.kind === "healthy" && !isOver;
+}
+
 /** The sentence behind a state: why it failed, or what the machine waits for. Empty when there is nothing to add. */
 export function stateReason(state: Machine["state"]): string {
   switch (state.kind) {
@@ -62,6 +84,7 @@ export function machineImageText(machine: Machine, nameOf: (digest: string) => s
   const { state, running } = machine;
   if (state.kind === "assigned" || state.kind === "installing") return `→ ${nameOf(state.intent.image)}`;
   if (state.kind === "booting") return `→ ${nameOf(state.image)}`;
+  if (isUpdating(machine) && machine.target !== null) return `→ ${nameOf(machine.target.image)}`;
   return running === null ? "-" : (running.imageName ?? shortDigest(running.image));
 }
 

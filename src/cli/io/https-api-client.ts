@@ -40,6 +40,10 @@ export class HttpsApiClient implements ApiClient {
     });
   }
 
+  get endpoint(): URL {
+    return this.connection.endpoint;
+  }
+
   async get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<T> {
     return readLeniently(schema, await this.call({ method: "GET", path, query }), `GET ${path}`);
   }

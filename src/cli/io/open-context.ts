@@ -7,6 +7,7 @@ import { Output } from "../output.ts";
 import { findConnection } from "./find-connection.ts";
 import { HttpsApiClient } from "./https-api-client.ts";
 import { startProgressBar } from "./progress-bar.ts";
+import { TerminalScreen } from "./terminal-screen.ts";
 
 /** @returns the context and how to let go of its connections */
 export function openContext(flags: GlobalFlags): { context: CliContext; close: () => void } {
@@ -28,6 +29,7 @@ export function openContext(flags: GlobalFlags): { context: CliContext; close: (
       return client;
     },
     startProgress: () => startProgressBar(stderr),
+    openScreen: () => (stdout.isTTY ? new TerminalScreen(stdout) : undefined),
     readTextFile,
     get interrupted() {
       process.once("SIGINT", onInterrupt);

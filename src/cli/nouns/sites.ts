@@ -1,38 +1,68 @@
 /** `drp sites …` */
 import { Option } from "commander";
-import { type Site, siteSchema } from "../../api/wire.ts";
+import { createdSiteSchema, type Site, siteSchema } from "../../api/wire.ts";
 import { type Cli, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge, formatTime } from "../format/words.ts";
-import { collectLabel } from "../options.ts";
+import { readImageNames } from "../image-names.ts";
+import { collectLabel, parseCount } from "../options.ts";
+
+const UNKNOWN_POLICIES = ["discover", "disk", "silent"];
 
 export function addSites(cli: Cli): void {
   const sites = cli.root.command("sites").description("places where machines stand");
 
   cli.on(sites.command("list").description("every site with its machines"), async ({ context }) => {
-    const items = await context.api().list("/sites", siteSchema);
+    const [items, nameOf] = await Promise.all([
+      context.api().list("/sites", siteSchema),
+      readImageNames(context),
+    ]);
     context.out.list(
       items,
-      columns(context.now()),
+      columns(context.now(), nameOf),
       "No sites yet. `drp serve` makes the first one, named local.",
     );
   });
 
   cli.on(sites.command("show").argument("<site>").description("one site"), async call => {
-    const site = await call.context.api().get(sitePath(firstArgument(call)), siteSchema);
-    call.context.out.record(site, fields(site));
+    const [site, nameOf] = await Promise.all([
+      call.context.api().get(sitePath(firstArgument(call)), siteSchema),
+      readImageNames(call.context),
+    ]);
+    call.context.out.record(site, fields(site, call.context.now(), nameOf));
   });
+
+  const create = sites
+    .command("create")
+    .argument("<name>")
+    .description("invite a site that joins from elsewhere; its token is shown once")
+    .addOption(
+      new Option("--unknown <policy>", "what a machine gets that nobody has entered").choices(
+        UNKNOWN_POLICIES,
+      ),
+    )
+    .option("--label <key=value>", "(repeatable)", collectLabel)
+    .option("--token-expires-in-hours <hours>", "(default: 24)", parseCount);
+  cli.on<{ unknown?: string; label?: Record<string, string>; tokenExpiresInHours?: number }>(
+    create,
+    async call => {
+      const { unknown, label, tokenExpiresInHours } = call.options;
+      const body = { name: firstArgument(call), unknown, labels: label, tokenExpiresInHours };
+      const created = await call.context.api().post("/sites", body, createdSiteSchema);
+      call.context.out.done(created, created.joinToken);
+      const steps = joinSteps(created.site.name, created.joinToken, call.context.api().endpoint);
+      for (const step of steps) call.context.out.remark(step);
+    },
+  );
 
   const update = sites
     .command("update")
     .argument("<site>")
     .description("change what a site does")
     .addOption(
-      new Option("--unknown <policy>", "what a machine gets that nobody has entered").choices([
-        "discover",
-        "disk",
-        "silent",
-      ]),
+      new Option("--unknown <policy>", "what a machine gets that nobody has entered").choices(
+        UNKNOWN_POLICIES,
+      ),
     )
     .option("--label <key=value>", "set the labels to these (repeatable)", collectLabel);
   cli.on<{ unknown?: string; label?: Record<string, string> }>(update, async call => {
@@ -47,25 +77,63 @@ export function addSites(cli: Cli): void {
 
 const sitePath = (site: string) => `/sites/${encodeURIComponent(site)}`;
 
-function columns(now: number): Column<Site>[] {
+const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
+
+/** What to run at the site. A hub that we reach over loopback has another name there. */
+function joinSteps(name: string, joinToken: string, endpoint: URL): string[] {
+  const isLoopback = LOOPBACK.includes(endpoint.hostname);
+  const hub = isLoopback ? `https://HUB:${endpoint.port || 443}` : endpoint.origin;
   return [
-    { title: "NAME", cell: site => site.name },
-    { title: "MACHINES", cell: site => machinesText(site) },
-    { title: "UNKNOWN MACHINES", cell: site => site.unknown, dropFirst: 1 },
-    { title: "LABELS", cell: site => labelsText(site.labels), dropFirst: 2 },
-    { title: "CREATED", cell: site => formatAge(site.createdAt, now), dropFirst: 3 },
+    `keep the token, it is not shown again; at ${name} run:`,
+    `  drp site join ${joinToken} --hub ${hub} --config site.yaml`,
+    "  drp site run --config site.yaml",
+    ...(isLoopback ? ["HUB is this host's address as the site sees it"] : []),
   ];
 }
 
-function fields(site: Site): [string, string][] {
+function columns(now: number, nameOf: (digest: string) => string): Column<Site>[] {
+  return [
+    { title: "NAME", cell: site => site.name },
+    {
+      title: "MEMBERSHIP",
+      cell: site => site.membership,
+      tone: site => (site.membership === "invited" ? "busy" : "plain"),
+    },
+    { title: "MACHINES", cell: site => machinesText(site) },
+    { title: "BASELINE", cell: site => baselineText(site, nameOf), dropFirst: 1 },
+    { title: "LAST SEEN", cell: site => lastSeenText(site, now), dropFirst: 2 },
+    { title: "UNKNOWN MACHINES", cell: site => site.unknown, dropFirst: 5 },
+    { title: "LABELS", cell: site => labelsText(site.labels), dropFirst: 3 },
+    { title: "CREATED", cell: site => formatAge(site.createdAt, now), dropFirst: 6 },
+  ];
+}
+
+function fields(site: Site, now: number, nameOf: (digest: string) => string): [string, string][] {
   return [
     ["Name", site.name],
     ["Id", site.id],
+    ["Membership", MEMBERSHIP_TEXT[site.membership]],
+    ["Last seen", lastSeenText(site, now)],
+    ["Baseline", baselineText(site, nameOf)],
     ["Machines", machinesText(site)],
     ["Unknown machines", site.unknown],
-    ["Labels", labelsText(site.labels)],
+    ["Labels", labelsText(site.labels) || "-"],
     ["Created", formatTime(site.createdAt)],
   ];
+}
+
+const MEMBERSHIP_TEXT: Record<Site["membership"], string> = {
+  local: "local: the hub runs it itself",
+  invited: "invited: has not joined yet",
+  joined: "joined",
+};
+
+function lastSeenText(site: Site, now: number): string {
+  return site.membership === "local" ? "-" : formatAge(site.lastSeenAt, now);
+}
+
+function baselineText({ baseline }: Site, nameOf: (digest: string) => string): string {
+  return baseline === null ? "-" : nameOf(baseline);
 }
 
 /** "3: 2 healthy, 1 installing" */

@@ -1,9 +1,10 @@
-/** `drp why MACHINE`: its state and the reason for it, then what led there. */
+/** `drp why MACHINE`: its state and the reason for it, what it should run and may not run, then what led there. */
 import { eventSchema } from "../../api/wire.ts";
 import { type Cli, firstArgument } from "../cli.ts";
 import { eventLine, eventTone } from "../format/event-view.ts";
-import { stateTone } from "../format/machine-view.ts";
-import { formatAge, stateReason, stateText } from "../format/words.ts";
+import { stateTone, targetText } from "../format/machine-view.ts";
+import { formatAge, formatTime, stateReason, stateText } from "../format/words.ts";
+import { readImageNames } from "../image-names.ts";
 import { findMachine } from "../machine-reference.ts";
 import { parseCount } from "../options.ts";
 
@@ -17,11 +18,16 @@ export function addWhy(cli: Cli): void {
     .option("--limit <count>", "how many events", parseCount, DEFAULT_EVENTS);
   cli.on<{ limit: number }>(why, async call => {
     const { context, options } = call;
-    const machine = await findMachine(context, firstArgument(call));
+    const [machine, nameOf] = await Promise.all([
+      findMachine(context, firstArgument(call)),
+      readImageNames(context),
+    ]);
     const query = { machine: machine.id, from: "newest", limit: options.limit };
     const events = await context.api().list("/events", eventSchema, query, options.limit);
     if (context.out.device.format !== "table") {
-      context.out.record({ machine: machine.name, state: machine.state, events }, []);
+      const { name, state, target, denied } = machine;
+      const update = machine.running?.update ?? null;
+      context.out.record({ machine: name, state, target, update, denied, events }, []);
       return;
     }
     const reason = stateReason(machine.state);
@@ -31,6 +37,13 @@ export function addWhy(cli: Cli): void {
       `${machine.name} is ${stateText(machine.state)}${reason === "" ? "" : `: ${reason}`} (${seen})`,
       stateTone(machine.state.kind),
     );
+    if (machine.target !== null)
+      context.out.line(machine, `  should run ${targetText(machine, nameOf)}`, "busy");
+    const reasonOfUpdate = machine.running?.update?.reason ?? "";
+    if (reasonOfUpdate !== "") context.out.line(machine, `  last update: ${reasonOfUpdate}`, "bad");
+    for (const { image, reason: why, at } of machine.denied) {
+      context.out.line(machine, `  never gets ${nameOf(image)} again since ${formatTime(at)}: ${why}`, "bad");
+    }
     for (const event of events) context.out.line(event, `  ${eventLine(event)}`, eventTone(event));
     if (events.length === 0)
       context.out.remark("Nothing is known of it yet: it has not been on the network.");
