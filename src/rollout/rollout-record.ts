@@ -42,6 +42,8 @@ export interface RolloutPlan {
   readonly imageName: string;
   readonly strategy: Strategy;
   readonly selector: string;
+  /** Name of the only machine that was asked for; its site's baseline stays then. */
+  readonly machine?: string;
   /** What the order of sites was drawn with. */
   readonly seed: string;
   readonly waves: readonly PlannedWave[];
@@ -60,6 +62,8 @@ export type MachineProgress =
       readonly kind: "updating";
       readonly attempt: number;
       readonly grantedAt: EpochMs;
+      /** Not confirmed by then: failed. Moves on while the site cannot be reached, or the rollout is paused. */
+      readonly deadlineAt: EpochMs;
       readonly phase: string;
       readonly doneBytes: number;
       readonly totalBytes: number;
@@ -70,8 +74,14 @@ export type MachineProgress =
   | { readonly kind: "confirmed"; readonly attempt: number; readonly bootId: string; readonly at: EpochMs }
   | { readonly kind: "fell-back"; readonly attempt: number; readonly reason: string; readonly at: EpochMs }
   | { readonly kind: "failed"; readonly attempt: number; readonly reason: string; readonly at: EpochMs }
-  /** On its way back to what it ran before. */
-  | { readonly kind: "returning"; readonly attempt: number; readonly grantedAt: EpochMs }
+  /** On its way back to what it ran before; not proven by `deadlineAt`: the rollback ends without it, and names it. */
+  | {
+      readonly kind: "returning";
+      readonly attempt: number;
+      readonly grantedAt: EpochMs;
+      readonly deadlineAt: EpochMs;
+      readonly bootIdBefore: string;
+    }
   /** Proof of the rollback: it runs `image`, confirmed, in this boot. */
   | { readonly kind: "returned"; readonly image: ImageDigest; readonly bootId: string; readonly at: EpochMs }
   /** Never given the image: nothing to undo. */
@@ -82,7 +92,7 @@ export type WaveState =
   | { readonly kind: "open"; readonly openedAt: EpochMs }
   | { readonly kind: "soaking"; readonly until: EpochMs }
   /** No data, or too little: neither passes nor fails. */
-  | { readonly kind: "held"; readonly reason: string }
+  | { readonly kind: "held"; readonly reason: string; readonly since: EpochMs }
   | { readonly kind: "passed"; readonly at: EpochMs }
   | { readonly kind: "failed"; readonly reason: string; readonly at: EpochMs };
 
