@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { isSea } from "node:sea";
 import type { Logger } from "pino";
 import packageJson from "../../package.json" with { type: "json" };
+import { SiteDesk } from "../agent/hub/io/site-desk.ts";
 import { startSite } from "../agent/site/io/start-site.ts";
 import { createApiApp } from "../api/io/api-app.ts";
 import { startApiServer } from "../api/io/api-server.ts";
@@ -19,7 +20,6 @@ import { openDataFolder } from "./io/data-folder.ts";
 import { ensureAdminToken, ensureLocalSite } from "./io/first-start.ts";
 import { hostNames } from "./io/host-names.ts";
 import { loadSettings } from "./io/load-settings.ts";
-import { LocalHubLink } from "./io/local-hub-link.ts";
 import { openLog } from "./io/log.ts";
 import { leaseToWire } from "./lease-to-wire.ts";
 import { readServeFlags } from "./serve-flags.ts";
@@ -70,11 +70,10 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   const registry = await openRegistry(join(folder.path, "images"));
   const adminTokenFile = await ensureAdminToken(store, folder.path, randomBytes, startedAt);
   const localSite = await ensureLocalSite(store, settings.site, startedAt);
-  const readTrust = async () => ({ caPem: ca.caPem, imageKeys: await store.listImageKeys() });
 
   const onError = (context: string, error: unknown) => log.error(`${context}: ${describeErrorChain(error)}`);
   const site = await startSite({
-    hub: await LocalHubLink.open(store, localSite),
+    hub: await SiteDesk.open(store, localSite, startedAt),
     address,
     bootPort: settings.boot.port,
     machinePort: settings.machineChannel.port,
@@ -83,8 +82,8 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     bootFiles: settings.boot.files,
     dataFolder: join(folder.path, "site"),
     tls: ca.serverTls,
-    trust: await readTrust(),
-    findChunk: digest => registry.chunkPath(digest),
+    caPem: ca.caPem,
+    findChunk: async digest => registry.chunkPath(digest),
     signedManifest: digest => registry.manifest(digest),
     bootProcessCommand,
     clock,
@@ -92,12 +91,6 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     onError,
   });
   started.defer(() => site.stop());
-  store.onCommitted(changes => {
-    if (!changes.some(({ kind }) => kind === "insert-image-key" || kind === "delete-image-key")) return;
-    readTrust()
-      .then(trust => site.setTrust(trust))
-      .catch(error => onError("machines still get the image keys of before", error));
-  });
 
   const stopping = new AbortController();
   const status = (): Status => ({

@@ -14,6 +14,7 @@ export class MemoryHub implements HubLink {
       siteId: "s-1",
       siteName: "local",
       unknown: this.unknown,
+      imageKeys: [],
       machines: [...this.machines.values()].map(siteMachineOf),
     };
   }

@@ -29,7 +29,7 @@ beforeAll(async () => {
     host: "127.0.0.1",
     port: 0,
     findFile: path => files.get(path),
-    findChunk: digest => (digest === DIGEST ? join(folder, "kernel") : undefined),
+    findChunk: async digest => (digest === DIGEST ? join(folder, "kernel") : undefined),
     scriptFor: async mac => {
       if (mac !== KNOWN) throw new DrpError("hub.unreachable", "the hub does not answer");
       return { kind: "refused", reason: "a test" };
@@ -122,7 +122,7 @@ describe("the boot HTTP server", () => {
       host: "127.0.0.1",
       port: server.port,
       findFile: () => undefined,
-      findChunk: () => undefined,
+      findChunk: async () => undefined,
     };
     const again = startBootHttp({
       ...taken,

@@ -25,10 +25,17 @@ export interface SiteMachine {
   readonly quarantineReason: string | null;
 }
 
+/** A key whose signature on an image counts, as machines are told of it. */
+export interface ImageKey {
+  readonly keyId: string;
+  readonly publicKeyPem: string;
+}
+
 export interface SiteView {
   readonly siteId: string;
   readonly siteName: string;
   readonly unknown: UnknownPolicy;
+  readonly imageKeys: readonly ImageKey[];
   readonly machines: readonly SiteMachine[];
 }
 

@@ -25,7 +25,7 @@ export interface BootHttpOptions {
   /** URL path → file: "/loaders/ipxe.efi", "/ramdisk/vmlinuz". Asked for each request. */
   readonly findFile: (urlPath: string) => string | undefined;
   /** @param digestHex 64 lower-case hexadecimal digits @returns a file that holds one zstd frame */
-  readonly findChunk: (digestHex: string) => string | undefined;
+  readonly findChunk: (digestHex: string) => Promise<string | undefined>;
   /** Rejects with a DrpError when there is no plan to be had; the machine is then told and tries again. */
   readonly scriptFor: (mac: MacAddress, remoteAddress: string) => Promise<BootPlan>;
   /** Null where the request did not say whose it is; the remote address may. */
@@ -128,7 +128,7 @@ async function route(
     return sendText(response, 200, renderAutoexecScript(`http://${request.headers.host ?? options.host}`));
   }
   const digest = /^\/chunks\/([0-9a-f]{64})$/.exec(path)?.[1];
-  const file = digest === undefined ? options.findFile(path) : options.findChunk(digest);
+  const file = digest === undefined ? options.findFile(path) : await options.findChunk(digest);
   if (file === undefined) {
     report(options, request, {
       kind: "http.missing",

@@ -9,6 +9,7 @@ const machine = (change: Partial<SiteMachine> = {}): SiteMachine => ({
   macs: [MAC],
   keyFingerprint: KEY,
   intent: null,
+  target: null,
   blank: false,
   quarantineReason: null,
   ...change,

@@ -7,15 +7,54 @@ import { mkdir, open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { encodeCpioBytes } from "../../../images/cpio.ts";
+import type { ImageKey } from "../view.ts";
 
 /** Whom the ramdisk believes (agent/machine/agent-files.ts reads it). */
-export interface FleetTrust {
+interface FleetTrust {
   readonly caPem: string;
-  readonly imageKeys: readonly { readonly keyId: string; readonly publicKeyPem: string }[];
+  readonly imageKeys: readonly ImageKey[];
+}
+
+export class FleetInitrd {
+  readonly #file: string;
+  readonly #ramdisk: string | undefined;
+  readonly #caPem: string;
+  #keys = "";
+  /** One write after another: the newest keys win. */
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(file: string, ramdisk: string | undefined, caPem: string) {
+    this.#file = file;
+    this.#ramdisk = ramdisk;
+    this.#caPem = caPem;
+  }
+
+  /** @param ramdisk undefined where the boot files were never built: then there is nothing to write */
+  static async write(
+    file: string,
+    ramdisk: string | undefined,
+    caPem: string,
+    imageKeys: readonly ImageKey[],
+  ): Promise<FleetInitrd> {
+    const initrd = new FleetInitrd(file, ramdisk, caPem);
+    await initrd.believe(imageKeys);
+    return initrd;
+  }
+
+  /** From now on machines get a ramdisk that believes these keys, and no others. */
+  believe(imageKeys: readonly ImageKey[]): Promise<void> {
+    const ramdisk = this.#ramdisk;
+    const keys = JSON.stringify(imageKeys);
+    if (ramdisk === undefined || keys === this.#keys) return this.#writing;
+    this.#keys = keys;
+    const trust = { caPem: this.#caPem, imageKeys };
+    this.#writing = this.#writing.catch(() => {}).then(() => writeInitrd(this.#file, ramdisk, trust));
+    return this.#writing;
+  }
 }
 
 /** Replaces `file` in one step: a machine that is reading the one before goes on reading that. */
-export async function writeFleetInitrd(file: string, ramdisk: string, trust: FleetTrust): Promise<void> {
+async function writeInitrd(file: string, ramdisk: string, trust: FleetTrust): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   const partial = `${file}.partial`;
   const output = createWriteStream(partial);

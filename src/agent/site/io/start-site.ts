@@ -23,7 +23,7 @@ import type { BootPlan } from "../../../pxe/scripts.ts";
 import type { SignedManifest } from "../../protocol.ts";
 import { MachineDesk } from "../machine-desk.ts";
 import type { HubLink, SiteView } from "../view.ts";
-import { type FleetTrust, writeFleetInitrd } from "./fleet-initrd.ts";
+import { FleetInitrd } from "./fleet-initrd.ts";
 import { createMachineChannel } from "./machine-channel.ts";
 import { SupervisedBootProcess } from "./supervised-boot-process.ts";
 
@@ -41,8 +41,9 @@ export interface SiteOptions {
   /** Leases and the fleet's ramdisk are kept here. */
   readonly dataFolder: string;
   readonly tls: { readonly key: string; readonly cert: string };
-  readonly trust: FleetTrust;
-  readonly findChunk: (digestHex: string) => string | undefined;
+  /** The fleet's CA: with the view's image keys, whom the ramdisk believes. */
+  readonly caPem: string;
+  readonly findChunk: (digestHex: string) => Promise<string | undefined>;
   readonly signedManifest: (digest: string) => Promise<SignedManifest | undefined>;
   /** How this executable starts its boot process: ["drp", "boot-process"]. */
   readonly bootProcessCommand: readonly [program: string, ...args: string[]];
@@ -65,8 +66,6 @@ export interface SiteService {
 export interface Site {
   readonly services: () => readonly SiteService[];
   readonly leases: () => Promise<readonly Lease[]>;
-  /** From now on machines get a ramdisk that believes these keys. */
-  readonly setTrust: (trust: FleetTrust) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -79,10 +78,8 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   const haveBootFiles = existsSync(join(bootFiles, "ramdisk.img"));
   await mkdir(options.dataFolder, { recursive: true });
 
-  const setTrust = async (trust: FleetTrust) => {
-    if (haveBootFiles) await writeFleetInitrd(initrd, join(bootFiles, "ramdisk.img"), trust);
-  };
-  await setTrust(options.trust);
+  const ramdisk = haveBootFiles ? join(bootFiles, "ramdisk.img") : undefined;
+  const fleetInitrd = await FleetInitrd.write(initrd, ramdisk, options.caPem, hub.view().imageKeys);
 
   const report = (mac: MacAddress | null, event: BootEvent) => {
     // A packet that names no machine has no timeline to go to; the boot process counts it.
@@ -124,7 +121,12 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   });
   started.defer(() => bootHttp.close());
   await bootProcess.start();
-  hub.onViewChanged(view => bootProcess.configure(bootSettings(options, view)));
+  hub.onViewChanged(view => {
+    bootProcess.configure(bootSettings(options, view));
+    fleetInitrd
+      .believe(view.imageKeys)
+      .catch(error => options.onError("machines still get the image keys of before", error));
+  });
 
   const running = started.move();
   return {
@@ -141,7 +143,6 @@ export async function startSite(options: SiteOptions): Promise<Site> {
       ...bootProcess.services.map(describeService),
     ],
     leases: () => bootProcess.leases(),
-    setTrust,
     stop: () => running.disposeAsync(),
   };
 }

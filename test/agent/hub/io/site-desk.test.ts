@@ -2,21 +2,21 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { SiteReport, SiteView } from "../../src/agent/site/view.ts";
-import { LocalHubLink } from "../../src/daemon/io/local-hub-link.ts";
-import { openSqliteStore } from "../../src/store/open-sqlite.ts";
-import type { Store } from "../../src/store/ports.ts";
-import { inventoryWith, KEY } from "../helpers/machines.ts";
-import { digestOf, installIntent, machineRecord, macOf, NOW, siteRecord } from "../store/records.ts";
+import { SiteDesk } from "../../../../src/agent/hub/io/site-desk.ts";
+import type { SiteReport, SiteView } from "../../../../src/agent/site/view.ts";
+import { openSqliteStore } from "../../../../src/store/open-sqlite.ts";
+import type { Store } from "../../../../src/store/ports.ts";
+import { inventoryWith, KEY } from "../../../helpers/machines.ts";
+import { digestOf, installIntent, machineRecord, macOf, NOW, siteRecord } from "../../../store/records.ts";
 
 let dir: string;
 let store: Store;
-let link: LocalHubLink;
+let link: SiteDesk;
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "drp-link-"));
   store = await openSqliteStore({ file: join(dir, "drp.db") });
   await store.commit([{ kind: "insert-site", site: siteRecord() }]);
-  link = await LocalHubLink.open(store, siteRecord());
+  link = await SiteDesk.open(store, siteRecord(), NOW);
 });
 afterEach(async () => {
   await store.close();
@@ -120,7 +120,7 @@ test("machines of another site are not in the view, and a link that is opened la
     { kind: "insert-machine", machine: machineRecord({ siteId: "s-2" }) },
     { kind: "insert-machine", machine: machineRecord({ id: "m-2", name: "node-2", macs: [macOf(2)] }) },
   ]);
-  const later = await LocalHubLink.open(store, siteRecord());
+  const later = await SiteDesk.open(store, siteRecord(), NOW);
   for (const view of [link.view(), later.view()])
     expect(view.machines.map(machine => machine.id)).toEqual(["m-2"]);
 });

@@ -1,0 +1,111 @@
+/**
+ * What a site and its hub say to each other, at https://HUB:8444/site/v1. The site proves who it is by its TLS client
+ * certificate, which the fleet's CA signed when it joined.
+ *
+ *   POST /sync            reports → the newest that the hub has kept, and the site's view when it is another one
+ *   GET  /images/DIGEST   manifest and signature
+ *   GET  /chunks/HEX      one zstd frame
+ *
+ * Reports are numbered by the site, and the hub keeps each number once. A request without reports waits at the hub until
+ * there is a new view: that is how a site hears of changes at once.
+ */
+import { z } from "zod";
+import { type MacAddress, parseMac } from "../core/mac.ts";
+import { imageDigestSchema } from "../images/manifest.ts";
+import type { InstallIntent } from "./hub/machine-record.ts";
+import { heartbeatSchema, inventorySchema, machineTargetSchema, progressSchema } from "./protocol.ts";
+import type { SiteReport, SiteView } from "./site/view.ts";
+
+/** Raised when an older hub could misread a newer site, or the other way round. */
+export const SITE_PROTOCOL_VERSION = 1;
+
+/** A request without reports is answered after this long at the latest. */
+export const POLL_MS = 20_000;
+
+const epochMs = z.int().nonnegative();
+const mac = z.custom<MacAddress>(value => typeof value === "string" && parseMac(value) === value, {
+  error: "not a MAC address",
+});
+const fingerprint = z.string().regex(/^[0-9a-f]{64}$/);
+const machineId = z.string().regex(/^m-[a-z0-9]{1,32}$/);
+const facts = z.record(z.string().max(64), z.union([z.string().max(4096), z.number(), z.boolean()]));
+
+const siteReportSchema: z.ZodType<SiteReport> = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("machine-registered"),
+    at: epochMs,
+    machineId,
+    bootMac: mac,
+    bootId: z.uuid(),
+    keyFingerprint: fingerprint,
+    inventory: inventorySchema,
+    intentId: z.string().max(64).nullable(),
+  }),
+  z.object({ kind: z.literal("install-progress"), at: epochMs, machineId, progress: progressSchema }),
+  z.object({ kind: z.literal("heartbeat"), at: epochMs, machineId, heartbeat: heartbeatSchema }),
+  z.object({
+    kind: z.literal("boot-event"),
+    at: epochMs,
+    mac,
+    event: z.object({ kind: z.string().max(64), summary: z.string().max(4096), facts }),
+  }),
+  z.object({ kind: z.literal("token-replayed"), at: epochMs, mac, fromAddress: z.string().max(64) }),
+]);
+
+export const numberedReportSchema = z.object({ seq: z.int().positive(), report: siteReportSchema });
+export type NumberedReport = z.infer<typeof numberedReportSchema>;
+
+/** One request carries at most this many, and about this much text; the rest follows. */
+export const MAX_REPORTS = 500;
+export const MAX_REPORTS_BYTES = 1024 * 1024;
+
+export const syncRequestSchema = z.object({
+  protocolVersion: z.literal(SITE_PROTOCOL_VERSION),
+  /** In rising order. Numbers may be left out: what was overtaken or dropped. */
+  reports: z.array(numberedReportSchema).max(MAX_REPORTS),
+  /** Of the view that the site has; 0 for none. */
+  knownViewRevision: z.int().nonnegative(),
+});
+export type SyncRequest = z.infer<typeof syncRequestSchema>;
+
+const installIntentSchema: z.ZodType<InstallIntent> = z.object({
+  id: z.string(),
+  image: imageDigestSchema,
+  installGeneration: z.int(),
+  diskPath: z.string().nullable(),
+  wipe: z.boolean(),
+  createdAt: epochMs,
+  createdBy: z.string(),
+  expiresAt: epochMs,
+  attempts: z.int(),
+  maxAttempts: z.int(),
+});
+
+export const siteViewSchema: z.ZodType<SiteView> = z.object({
+  siteId: z.string(),
+  siteName: z.string(),
+  unknown: z.enum(["discover", "disk", "silent"]),
+  imageKeys: z.array(z.object({ keyId: z.string(), publicKeyPem: z.string() })),
+  machines: z.array(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      macs: z.array(mac),
+      keyFingerprint: fingerprint.nullable(),
+      intent: installIntentSchema.nullable(),
+      target: machineTargetSchema.nullable(),
+      blank: z.boolean(),
+      quarantineReason: z.string().nullable(),
+    }),
+  ),
+});
+
+export const syncAnswerSchema = z.object({
+  /** The newest report that the hub has kept; the view counts everything up to it. */
+  keptSeq: z.int().nonnegative(),
+  /** Rises with each change, also over restarts of the hub. */
+  viewRevision: z.int().positive(),
+  /** Null when the site knows this revision. */
+  view: siteViewSchema.nullable(),
+});
+export type SyncAnswer = z.infer<typeof syncAnswerSchema>;
