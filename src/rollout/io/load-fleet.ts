@@ -1,0 +1,64 @@
+/** Reads from the store what a plan or a step is decided from. */
+import type { MachineRecord } from "../../agent/hub/machine-record.ts";
+import type { Store } from "../../store/ports.ts";
+import type { Fleet } from "../plan.ts";
+import type { Refusal } from "../refusal.ts";
+
+/** Rows in one read. */
+const PAGE = 500;
+
+/** @param imageReference digest, unique prefix, NAME:VERSION or unique version; a refusal when several images fit */
+export async function loadFleet(store: Store, imageReference: string): Promise<Fleet | Refusal> {
+  const [image, ...others] = await store.findImages(imageReference);
+  if (others.length > 0) {
+    return {
+      kind: "refused",
+      code: "request.invalid",
+      reason: `${imageReference} fits ${others.length + 1} images`,
+      advice: "Name the one that you mean by its digest: drp images list",
+    };
+  }
+  const images = await readAll(
+    after => store.listImages({ limit: PAGE, ...after }),
+    entry => entry.digest,
+  );
+  return {
+    image,
+    images: new Map(images.map(entry => [entry.digest, entry])),
+    sites: await readAll(
+      after => store.listSites({ limit: PAGE, ...after }),
+      site => site.name,
+    ),
+    machines: await readMachines(store),
+    deniedImages: await store.listDeniedImages(),
+    openRollouts: await readOpenRollouts(store),
+  };
+}
+
+export function readOpenRollouts(store: Store) {
+  return readAll(
+    after => store.listRollouts({ onlyOpen: true, limit: PAGE, ...after }),
+    rollout => rollout.id,
+  );
+}
+
+/** @param siteId left out: of every site */
+export function readMachines(store: Store, siteId?: string): Promise<MachineRecord[]> {
+  return readAll(
+    after => store.listMachines({ limit: PAGE, ...(siteId === undefined ? {} : { siteId }), ...after }),
+    machine => machine.name,
+  );
+}
+
+async function readAll<Row>(
+  readPage: (after: { readonly after?: string }) => Promise<readonly Row[]>,
+  cursor: (row: Row) => string,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (;;) {
+    const last = rows.at(-1);
+    const page = await readPage(last === undefined ? {} : { after: cursor(last) });
+    rows.push(...page);
+    if (page.length < PAGE) return rows;
+  }
+}
