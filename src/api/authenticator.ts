@@ -19,13 +19,7 @@ export class Authenticator {
   /** @throws {DrpError} auth.rejected; auth.limited after too many failures from this address */
   async identify(secret: string, remoteAddress: string): Promise<Caller> {
     const now = this.#clock();
-    const waitSeconds = this.#limit.waitSeconds(remoteAddress, now);
-    if (waitSeconds > 0) {
-      throw new DrpError("auth.limited", `too many failed sign-ins from ${remoteAddress}`, {
-        advice: `Try again in ${waitSeconds} s, with a token that is valid.`,
-        facts: { waitSeconds },
-      });
-    }
+    this.#limit.requireAllowed(remoteAddress, now);
     const token = await this.#store.findTokenByHash(hashTokenSecret(secret));
     if (token === undefined || (token.expiresAt !== null && token.expiresAt <= now)) {
       this.#limit.recordFailure(remoteAddress, now);

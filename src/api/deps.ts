@@ -1,9 +1,26 @@
 /** What the routes need from the rest of the hub. */
 import type { RandomBytes } from "../core/ids.ts";
-import type { Clock } from "../core/time.ts";
+import type { Clock, EpochMs } from "../core/time.ts";
 import type { ImageRegistry } from "../images/io/registry.ts";
 import type { Store } from "../store/ports.ts";
 import type { Lease, Status } from "./wire.ts";
+
+/** The fleet's certificate authority, as far as a site that joins needs it. */
+export interface FleetCa {
+  readonly caPem: string;
+  /** SHA-256 of its key's SPKI, lower-case hexadecimal. */
+  readonly fingerprint: string;
+  /** @throws {DrpError} request.invalid for a certificate request that a site must not make */
+  issueSiteCertificate(request: {
+    readonly certificateRequestPem: string;
+    readonly siteId: string;
+    readonly now: EpochMs;
+  }): Promise<{
+    readonly certificatePem: string;
+    /** SHA-256 of the site key's SPKI, lower-case hexadecimal. */
+    readonly keyFingerprint: string;
+  }>;
+}
 
 export interface ApiDeps {
   readonly store: Store;
@@ -11,6 +28,9 @@ export interface ApiDeps {
   /** Addresses that the local site has given. */
   readonly leases: () => Promise<readonly Lease[]>;
   readonly status: () => Status;
+  readonly ca: FleetCa;
+  /** Where sites that have joined reach the hub. */
+  readonly siteChannelPort: () => number;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
 }

@@ -30,6 +30,8 @@ export async function machinesToWire(store: Store, machines: readonly MachineRec
       installGeneration,
       state,
       running: machine.running === null ? null : runningToWire(machine.running, imageNames),
+      target: machine.target,
+      denied: [...machine.denied],
       createdAt,
       updatedAt,
       lastSeenAt,
@@ -39,7 +41,8 @@ export async function machinesToWire(store: Store, machines: readonly MachineRec
 }
 
 function runningToWire(running: RunningReport, imageNames: ReadonlyMap<string, string>): Machine["running"] {
-  const { image, slot, bootId, bootCount, seq, uptimeSeconds, agentVersion, health, receivedAt } = running;
+  const { image, slot, bootId, bootCount, seq, uptimeSeconds, agentVersion, health } = running;
+  const { slotConfirmed, update, receivedAt } = running;
   const imageName = imageNames.get(image) ?? null;
   return {
     image,
@@ -51,6 +54,8 @@ function runningToWire(running: RunningReport, imageNames: ReadonlyMap<string, s
     uptimeSeconds,
     agentVersion,
     health: [...health],
+    slotConfirmed,
+    update,
     receivedAt,
   };
 }

@@ -7,7 +7,9 @@ import { hubRoutes } from "./routes/hub.ts";
 import { imageKeyRoutes } from "./routes/image-keys.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { installRoutes } from "./routes/installs.ts";
+import { joinRoutes } from "./routes/join.ts";
 import { machineRoutes } from "./routes/machines.ts";
+import { rolloutRoutes } from "./routes/rollouts.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { siteRoutes } from "./routes/sites.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
@@ -15,9 +17,11 @@ import { tokenRoutes } from "./routes/tokens.ts";
 export function apiRoutes(deps: ApiDeps, authenticator: Authenticator): Route[] {
   return [
     ...siteRoutes(deps),
+    ...joinRoutes(deps),
     ...machineRoutes(deps),
     ...installRoutes(deps),
     ...imageRoutes(deps),
+    ...rolloutRoutes(deps),
     ...imageKeyRoutes(deps),
     ...tokenRoutes(deps),
     ...eventRoutes(deps),

@@ -1,4 +1,5 @@
 /** Counts failed sign-ins per address, so that nobody guesses at speed or loads the store with wrong tokens. */
+import { DrpError } from "../core/errors.ts";
 import type { EpochMs } from "../core/time.ts";
 
 /** A person mistypes a few times; a script with an old token fails for ever. */
@@ -15,11 +16,15 @@ interface Failures {
 export class SignInLimit {
   readonly #failures = new Map<string, Failures>();
 
-  /** Seconds until this address may try again; 0 when it may now. */
-  waitSeconds(address: string, now: EpochMs): number {
+  /** @throws {DrpError} auth.limited after too many failures from this address */
+  requireAllowed(address: string, now: EpochMs): void {
     const failures = this.#current(address, now);
-    if (failures === undefined || failures.count < FAILURES_PER_WINDOW) return 0;
-    return Math.ceil((failures.since + WINDOW_MS - now) / 1000);
+    if (failures === undefined || failures.count < FAILURES_PER_WINDOW) return;
+    const waitSeconds = Math.ceil((failures.since + WINDOW_MS - now) / 1000);
+    throw new DrpError("auth.limited", `too many failed sign-ins from ${address}`, {
+      advice: `Try again in ${waitSeconds} s, with a token that is valid.`,
+      facts: { waitSeconds },
+    });
   }
 
   recordFailure(address: string, now: EpochMs): void {

@@ -245,7 +245,7 @@ export const statusSchema = z.object({
   startedAt: epochMs,
   services: z.array(
     z.object({
-      name: z.enum(["api", "boot-http", "dhcp", "tftp", "machine-channel", "boot-files"]),
+      name: z.enum(["api", "boot-http", "dhcp", "tftp", "machine-channel", "site-channel", "boot-files"]),
       state: z.enum(["on", "off"]),
       detail: z.string().describe("the address it listens on, or why it is off and what to do"),
     }),
@@ -286,6 +286,8 @@ export const rolloutPlanSchema = z.object({
   imageName: z.string(),
   strategy: z.enum(["ab", "reimage"]),
   selector: z.string(),
+  /** Name of the only machine that was asked for. */
+  machine: z.string().optional(),
   seed: z.string(),
   waves: z.array(z.object({ label: z.string(), sites: z.array(plannedSiteSchema) })),
   deferred: z.array(z.object({ name: z.string(), reason: z.string() })),

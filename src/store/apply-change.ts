@@ -199,25 +199,26 @@ async function requireImage(db: Db, digest: string): Promise<ChangeOutcome> {
   return row === undefined ? { kind: "refused", reason: "missing" } : APPLIED;
 }
 
-/** Refused as stale while anything runs the image, should run it, or may have to go back to it: asked in the same transaction. */
+/** Refused as stale while a machine or site runs the image, should, or may have to go back: asked in the same transaction. */
 async function deleteImage(db: Db, digest: string): Promise<ChangeOutcome> {
+  const machine = db
+    .selectFrom("machines")
+    .select("id")
+    .where(({ eb, or }) =>
+      or([
+        eb("running_image", "=", digest),
+        eb("wanted_image", "=", digest),
+        eb("target_image", "=", digest),
+      ]),
+    );
+  const site = db.selectFrom("sites").select("id").where("baseline", "=", digest);
+  const rollout = db.selectFrom("rollout_images").select("rollout_id").where("digest", "=", digest);
   const users = [
-    db
-      .selectFrom("machines")
-      .select("id")
-      .where(({ eb, or }) =>
-        or([
-          eb("running_image", "=", digest),
-          eb("wanted_image", "=", digest),
-          eb("target_image", "=", digest),
-        ]),
-      ),
-    db.selectFrom("sites").select("id").where("baseline", "=", digest),
-    db.selectFrom("rollout_images").select("rollout_id as id").where("digest", "=", digest),
+    await machine.limit(1).executeTakeFirst(),
+    await site.limit(1).executeTakeFirst(),
+    await rollout.limit(1).executeTakeFirst(),
   ];
-  for (const query of users) {
-    if ((await query.limit(1).executeTakeFirst()) !== undefined) return { kind: "refused", reason: "stale" };
-  }
+  if (users.some(user => user !== undefined)) return { kind: "refused", reason: "stale" };
   const { numDeletedRows } = await db.deleteFrom("images").where("digest", "=", digest).executeTakeFirst();
   return presentIf(numDeletedRows);
 }

@@ -76,6 +76,8 @@ export async function startTestHub(leases: readonly Lease[] = []): Promise<TestH
       startedAt: NOW,
       services: [{ name: "api", state: "on", detail: "test" }],
     }),
+    ca,
+    siteChannelPort: () => 8444,
     clock: () => now,
     randomBytes,
     version: "0.0.0",

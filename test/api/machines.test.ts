@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { machineSchema, siteSchema } from "../../src/api/wire.ts";
-import { digestOf, imageRecord, machineRecord, macOf, NOW } from "../store/records.ts";
+import { digestOf, imageRecord, machineRecord, macOf, NOW, siteRecord } from "../store/records.ts";
 import { startTestHub, type TestHub } from "./hub.ts";
 
 let hub: TestHub;
@@ -75,7 +75,7 @@ test("lists come in pages whose cursor ends with null on the last one", async ()
   await hub.store.commit([
     {
       kind: "insert-site",
-      site: { id: "s-big", name: "big", labels: {}, unknown: "disk", createdAt: NOW, revision: 1 },
+      site: siteRecord({ id: "s-big", name: "big", unknown: "disk" }),
     },
     ...[1, 2, 3, 4].map(number => ({
       kind: "insert-machine" as const,
@@ -102,6 +102,24 @@ test("a site's policy for unknown machines is changed by an admin", async () => 
     unknown: "silent",
     revision: 2,
   });
+});
+
+test("an image that a gate has failed is refused by name, on every machine", async () => {
+  const image = imageRecord({ digest: digestOf("d"), version: "bad" });
+  await hub.store.commit([
+    { kind: "insert-image", image },
+    {
+      kind: "deny-image",
+      denied: { digest: image.digest, reason: "till-1 fell back", rolloutId: "r-1", at: NOW },
+    },
+    { kind: "insert-machine", machine: machineRecord({ id: "m-d", name: "denied", macs: [macOf(61)] }) },
+  ]);
+  const path = "/api/v1/machines/denied";
+  expect(await hub.call("POST", `${path}/install`, { body: { image: "app:bad" } })).toMatchObject({
+    status: 409,
+    body: { code: "image.denied", detail: "app:bad is denied fleet-wide: till-1 fell back" },
+  });
+  expect((await hub.call("GET", path)).body).toMatchObject({ state: { kind: "expected" }, target: null });
 });
 
 test("an install is ordered once, and can be taken back", async () => {

@@ -1,12 +1,11 @@
 import { z } from "zod";
-import type { MachineRecord } from "../../agent/hub/machine-record.ts";
 import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
 import type { IngestedImage } from "../../images/io/registry.ts";
-import type { ImageDigest } from "../../images/manifest.ts";
 import type { ImageRecord, Store } from "../../store/ports.ts";
 import { audit } from "../audit.ts";
 import type { ApiDeps } from "../deps.ts";
+import { findImageUsers } from "../image-users.ts";
 import { answerPage, pageQuery } from "../paging.ts";
 import { requireImage } from "../references.ts";
 import { defineRoute, EMPTY, json, type Route } from "../route.ts";
@@ -71,7 +70,7 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       method: "delete",
       path: "/api/v1/images/{image}",
       role: "operator",
-      summary: "Removes an image that no machine runs and no open order names",
+      summary: "Removes an image that nothing runs or is to run, and that no open rollout may go back to",
       status: 204,
       handle: async ({ param, caller }) => {
         const image = await requireImage(store, param("image"));
@@ -103,28 +102,9 @@ function imageRecord(
   return { digest, name, version, architecture, sizeBytes, dataBytes, keyId, pushedAt: now, pushedBy: by };
 }
 
-const NAMED_USERS = 3;
-
 async function inUse(store: Store, image: ImageRecord): Promise<DrpError> {
-  const users = await findUsers(store, image.digest);
+  const users = await findImageUsers(store, image.digest);
   return new DrpError("image.in-use", `${image.name}:${image.version} is used by ${users.join(", ")}`, {
-    advice: "Install another image on them first, or cancel their open orders.",
+    advice: "Install another image on them first, cancel their open orders, or wait for the rollout to end.",
   });
-}
-
-async function findUsers(store: Store, digest: ImageDigest): Promise<string[]> {
-  const users: string[] = [];
-  for (let after: string | undefined; users.length < NAMED_USERS; ) {
-    const page = await store.listMachines({ ...(after === undefined ? {} : { after }), limit: 500 });
-    users.push(...page.filter(machine => uses(machine, digest)).map(machine => machine.name));
-    after = page.at(-1)?.name;
-    if (after === undefined) break;
-  }
-  return users.slice(0, NAMED_USERS);
-}
-
-function uses({ running, state }: MachineRecord, digest: ImageDigest): boolean {
-  if (running?.image === digest) return true;
-  if (state.kind === "booting") return state.image === digest;
-  return (state.kind === "assigned" || state.kind === "installing") && state.intent.image === digest;
 }

@@ -25,6 +25,7 @@ export function installRoutes({ store, clock, randomBytes }: ApiDeps): Route[] {
       answer: machineSchema,
       handle: async ({ param, body, caller, expectedRevision }) => {
         const image = await requireImage(store, body.image);
+        const denied = await store.listDeniedImages();
         const machine = await compareAndSet<MachineRecord>({
           store,
           expectedRevision,
@@ -34,6 +35,7 @@ export function installRoutes({ store, clock, randomBytes }: ApiDeps): Route[] {
               machine: current,
               image,
               request: body,
+              denied,
               createdBy: caller.name,
               now: clock(),
               intentId: mintId("i", randomBytes),

@@ -80,6 +80,8 @@ export function machineRoutes({ store, clock, randomBytes }: ApiDeps): Route[] {
           installGeneration: 0,
           state: { kind: "expected" },
           running: null,
+          target: null,
+          denied: [],
           createdAt: now,
           updatedAt: now,
           lastSeenAt: null,

@@ -1,13 +1,14 @@
 import { z } from "zod";
-import { DrpError } from "../../core/errors.ts";
-import type { SiteRecord, Store } from "../../store/ports.ts";
+import type { SiteRecord } from "../../store/ports.ts";
 import { audit } from "../audit.ts";
 import { compareAndSet } from "../compare-and-set.ts";
 import type { ApiDeps } from "../deps.ts";
+import { siteTaken } from "../invite-site.ts";
 import { answerPage, pageQuery } from "../paging.ts";
 import { requireSite } from "../references.ts";
 import { defineRoute, type Route, revised } from "../route.ts";
-import { pageOf, type Site, siteSchema, updateSiteSchema } from "../wire.ts";
+import { siteToWire } from "../site-to-wire.ts";
+import { pageOf, siteSchema, updateSiteSchema } from "../wire.ts";
 
 export function siteRoutes({ store, clock }: ApiDeps): Route[] {
   return [
@@ -71,16 +72,10 @@ export function siteRoutes({ store, clock }: ApiDeps): Route[] {
               ],
             };
           },
-          taken: ({ name }) => new DrpError("name.taken", `another site is called ${name}`),
+          taken: ({ name }) => siteTaken(name),
         });
         return revised(await siteToWire(store, site));
       },
     }),
   ];
-}
-
-async function siteToWire(store: Store, site: SiteRecord): Promise<Site> {
-  const { id, name, labels, unknown, createdAt, revision } = site;
-  const machines = Object.fromEntries(await store.countMachines(id));
-  return { id, name, labels, unknown, machines, createdAt, revision };
 }
