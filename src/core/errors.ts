@@ -20,6 +20,7 @@ export type ErrorCode =
   | "disk.refused"
   | "disk.too-small"
   | "hub.unreachable"
+  | "image.denied"
   | "image.in-use"
   | "image.unknown"
   | "image.wrong-architecture"

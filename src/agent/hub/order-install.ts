@@ -31,10 +31,17 @@ export type InstallDecision =
   | { readonly kind: "ordered"; readonly machine: MachineRecord; readonly event: MachineEvent }
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly reason: string; readonly advice: string };
 
+/** Refused fleet-wide, and why. */
+export interface DeniedImage {
+  readonly digest: ImageDigest;
+  readonly reason: string;
+}
+
 export interface InstallOrderInput {
   readonly machine: MachineRecord;
   readonly image: InstallableImage;
   readonly request: InstallRequest;
+  readonly denied: readonly DeniedImage[];
   readonly createdBy: string;
   readonly now: EpochMs;
   readonly intentId: string;
@@ -43,7 +50,7 @@ export interface InstallOrderInput {
 /** @returns the machine with its new intent, one revision further; or why not */
 export function orderInstall(input: InstallOrderInput): InstallDecision {
   const { machine, image, request, now } = input;
-  const refusal = refuseState(machine, now) ?? refuseHardware(machine, image, request);
+  const refusal = refuseState(machine, now) ?? refuseDenied(input) ?? refuseHardware(machine, image, request);
   if (refusal !== undefined) return refusal;
 
   const intent: InstallIntent = {
@@ -95,6 +102,19 @@ function refuseState(machine: MachineRecord, now: EpochMs): InstallDecision | un
     };
   }
   return undefined;
+}
+
+function refuseDenied({ machine, image, denied }: InstallOrderInput): InstallDecision | undefined {
+  const fleet = denied.find(({ digest }) => digest === image.digest);
+  const own = machine.denied.find(denial => denial.image === image.digest);
+  const reason = fleet?.reason ?? own?.reason;
+  if (reason === undefined) return undefined;
+  return {
+    kind: "refused",
+    code: "image.denied",
+    reason: `${image.name}:${image.version} is denied ${fleet === undefined ? `on ${machine.name}` : "fleet-wide"}: ${reason}`,
+    advice: "Push an image without that fault, or choose another with: drp images list",
+  };
 }
 
 function refuseHardware(

@@ -15,6 +15,7 @@ const order = (change: Parameters<typeof machineWith>[0], other: object = {}) =>
     machine: machineWith(change),
     image,
     request,
+    denied: [],
     createdBy: "admin",
     now: 1000,
     intentId: "i-9",
@@ -69,6 +70,18 @@ test.each([
     order({}, { image: { ...image, sizeBytes: 3 * GIB } }),
     "disk.too-small",
     "needs two slots of 3.0 GiB; web-1 has /dev/vda (2.0 GiB)",
+  ],
+  [
+    "an image that a gate has failed",
+    order({}, { denied: [{ digest: V1, reason: "till-1 fell back: app: exit 1" }] }),
+    "image.denied",
+    "app:v1 is denied fleet-wide: till-1 fell back: app: exit 1",
+  ],
+  [
+    "an image that this machine fell back from",
+    order({ denied: [{ image: V1, reason: "app: exit 1", at: 5 }] }),
+    "image.denied",
+    "app:v1 is denied on web-1: app: exit 1",
   ],
   [
     "a disk that the machine does not have",
