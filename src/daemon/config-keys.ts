@@ -18,6 +18,7 @@ export const configSchema = z.strictObject({
   api: z.strictObject({ host: z.string().min(1).optional(), port: port.optional() }).optional(),
   boot: z.strictObject({ port: port.optional(), files: z.string().min(1).optional() }).optional(),
   machineChannel: z.strictObject({ port: port.optional() }).optional(),
+  siteChannel: z.strictObject({ port: port.optional() }).optional(),
   tftp: z.strictObject({ port: port.optional() }).optional(),
   dhcp: z
     .strictObject({

@@ -26,6 +26,7 @@ export interface Settings {
   readonly api: { readonly host: string | null; readonly port: number };
   readonly boot: { readonly port: number; readonly files: string };
   readonly machineChannel: { readonly port: number };
+  readonly siteChannel: { readonly port: number };
   readonly tftp: { readonly port: number };
   /** DHCP is off while there is no subnet. Null: the interface that has an address in a subnet. */
   readonly dhcp: { readonly interfaceName: string | null; readonly subnets: readonly Subnet[] };
@@ -68,6 +69,7 @@ export function decideSettings(input: SettingsInput): Settings {
     api: { host: config.api?.host ?? null, port: config.api?.port ?? 8092 },
     boot: { port: config.boot?.port ?? 8091, files: config.boot?.files ?? input.defaults.bootFiles },
     machineChannel: { port: config.machineChannel?.port ?? 8443 },
+    siteChannel: { port: config.siteChannel?.port ?? 8444 },
     tftp: { port: config.tftp?.port ?? 69 },
     dhcp: { interfaceName: config.dhcp?.interfaces?.[0] ?? null, subnets },
     site: { name: config.site?.name ?? "local", unknown: config.site?.unknown ?? null },

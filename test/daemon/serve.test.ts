@@ -57,7 +57,7 @@ async function untilReady(served: Served): Promise<void> {
 
 async function freePorts(): Promise<{ flags: string[]; api: number }> {
   const servers = await Promise.all(
-    Array.from({ length: 4 }, async () => {
+    Array.from({ length: 5 }, async () => {
       const server = createServer().listen(0, "127.0.0.1");
       await once(server, "listening");
       return server;
@@ -65,7 +65,7 @@ async function freePorts(): Promise<{ flags: string[]; api: number }> {
   );
   const ports = servers.map(server => (server.address() as { port: number }).port);
   await Promise.all(servers.map(server => once(server.close(), "close")));
-  const names = ["--api-port", "--boot-port", "--machine-channel-port", "--tftp-port"];
+  const names = ["--api-port", "--boot-port", "--machine-channel-port", "--site-channel-port", "--tftp-port"];
   return { flags: names.flatMap((name, index) => [name, String(ports[index])]), api: ports[0] ?? 0 };
 }
 

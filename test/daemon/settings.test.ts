@@ -32,6 +32,7 @@ test("without any configuration there are defaults, and no subnet", () => {
     api: { host: null, port: 8092 },
     boot: { port: 8091, files: "/boot-files" },
     machineChannel: { port: 8443 },
+    siteChannel: { port: 8444 },
     tftp: { port: 69 },
     dhcp: { interfaceName: null, subnets: [] },
     site: { name: "local", unknown: null },

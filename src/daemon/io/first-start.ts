@@ -24,6 +24,9 @@ export async function ensureLocalSite(
       name: wanted.name,
       labels: {},
       unknown: wanted.unknown ?? "discover",
+      baseline: null,
+      membership: null,
+      lastSeenAt: null,
       createdAt: now,
       revision: 1,
     };
