@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { isSea } from "node:sea";
 import type { Logger } from "pino";
 import packageJson from "../../package.json" with { type: "json" };
+import { startSiteChannel } from "../agent/hub/io/site-channel.ts";
 import { SiteDesk } from "../agent/hub/io/site-desk.ts";
 import { startSite } from "../agent/site/io/start-site.ts";
 import { createApiApp } from "../api/io/api-app.ts";
@@ -92,6 +93,17 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   });
   started.defer(() => site.stop());
 
+  const siteChannel = await startSiteChannel({
+    store,
+    registry,
+    port: settings.siteChannel.port,
+    tls: ca.serverTls,
+    caPem: ca.caPem,
+    clock,
+    onError,
+  });
+  started.defer(() => siteChannel.stop());
+
   const stopping = new AbortController();
   const status = (): Status => ({
     version: packageJson.version,
@@ -101,6 +113,7 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
       ...site
         .services()
         .map(service => (service.name === "dhcp" && interfaceName === null ? DHCP_OFF : service)),
+      { name: "site-channel", state: "on", detail: `https://localhost:${siteChannel.port}` },
     ],
   });
   const app = createApiApp({
@@ -108,6 +121,8 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     registry,
     leases: async () => (await site.leases()).map(lease => leaseToWire(lease, settings.dhcp.subnets)),
     status,
+    ca,
+    siteChannelPort: () => siteChannel.port,
     clock,
     randomBytes,
     version: packageJson.version,
