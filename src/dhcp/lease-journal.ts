@@ -2,8 +2,8 @@
  * The lease journal's bytes: a first line that names the format, then one line for each durable change, a checksum before
  * its JSON. Knows no file; `io/lease-journal.ts` does.
  */
-import { createHash } from "node:crypto";
 import { z } from "zod";
+import { decodeCheckedLine, encodeCheckedLine, splitLines } from "../core/checked-line.ts";
 import { DrpError } from "../core/errors.ts";
 import { formatIpv4, type Ipv4, parseIpv4 } from "../core/ipv4.ts";
 import { type MacAddress, parseMac } from "../core/mac.ts";
@@ -15,10 +15,8 @@ export interface DecodedJournal {
   readonly intactBytes: number;
 }
 
-/** 32 bits of SHA-256: finds a torn or rotten line; nobody is kept from forging one. */
-const CHECKSUM_LENGTH = 8;
-
-export const JOURNAL_HEADER = encodeLine({ format: "drp-leases", version: 1 });
+const headerSchema = z.object({ format: z.literal("drp-leases"), version: z.literal(1) });
+export const JOURNAL_HEADER = encodeCheckedLine({ format: "drp-leases", version: 1 });
 
 const address = z.string().transform((text, context): Ipv4 => {
   const parsed = parseIpv4(text);
@@ -45,9 +43,15 @@ export function isDurable(change: LeaseChange): change is DurableChange {
 export function encodeChange(change: DurableChange): string {
   if (change.kind === "lease") {
     const { address, mac, hostname, expiresAt } = change.lease;
-    return encodeLine({ kind: "lease", address: formatIpv4(address), mac, hostname, until: expiresAt });
+    return encodeCheckedLine({
+      kind: "lease",
+      address: formatIpv4(address),
+      mac,
+      hostname,
+      until: expiresAt,
+    });
   }
-  return encodeLine({ ...change, address: formatIpv4(change.address) });
+  return encodeCheckedLine({ ...change, address: formatIpv4(change.address) });
 }
 
 /**
@@ -60,15 +64,11 @@ export function encodeChange(change: DurableChange): string {
 export function decodeJournal(bytes: Uint8Array, fileName: string): DecodedJournal {
   const changes: DurableChange[] = [];
   let damagedAt: number | undefined;
-  let offset = 0;
-  while (offset < bytes.length) {
-    const newline = bytes.indexOf(0x0a, offset);
-    const end = newline < 0 ? bytes.length : newline + 1;
-    const line = newline < 0 ? undefined : decodeLine(bytes.subarray(offset, newline));
+  for (const { offset, bytes: text } of splitLines(bytes)) {
+    const line = decodeLine(text);
     if (line === undefined) damagedAt ??= offset;
     else if (damagedAt !== undefined) throw damaged(fileName, damagedAt);
     else if (line !== "header") changes.push(line);
-    offset = end;
   }
   return { changes, intactBytes: damagedAt ?? bytes.length };
 }
@@ -82,23 +82,12 @@ function damaged(fileName: string, offset: number): DrpError {
 }
 
 function decodeLine(bytes: Uint8Array): DurableChange | "header" | undefined {
-  const text = Buffer.from(bytes).toString("utf8");
-  const json = text.slice(CHECKSUM_LENGTH + 1);
-  if (text.slice(0, CHECKSUM_LENGTH + 1) !== `${checksum(json)} `) return undefined;
-  if (`${text}\n` === JOURNAL_HEADER) return "header";
-  const parsed = lineSchema.safeParse(JSON.parse(json));
+  const content = decodeCheckedLine(bytes);
+  if (headerSchema.safeParse(content).success) return "header";
+  const parsed = lineSchema.safeParse(content);
   if (!parsed.success) return undefined;
   const line = parsed.data;
   if (line.kind !== "lease") return line;
   const { address, mac, hostname, until } = line;
   return { kind: "lease", lease: { address, mac, hostname, expiresAt: until } };
-}
-
-function encodeLine(content: Readonly<Record<string, unknown>>): string {
-  const json = JSON.stringify(content);
-  return `${checksum(json)} ${json}\n`;
-}
-
-function checksum(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, CHECKSUM_LENGTH);
 }

@@ -1,0 +1,270 @@
+/**
+ * The HTTPS server that sites elsewhere talk to (`agent/site-protocol.ts`). Bare node:https, as the machine channel: the
+ * heartbeats of every machine of the fleet come through here. The fleet's CA must have signed the client's certificate, and
+ * its key must be that of a site that has joined.
+ */
+import { once } from "node:events";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import { pipeline } from "node:stream/promises";
+import type { TLSSocket } from "node:tls";
+import { DrpError } from "../../../core/errors.ts";
+import type { Clock } from "../../../core/time.ts";
+import type { ImageRegistry } from "../../../images/io/registry.ts";
+import { chunkDigestSchema, imageDigestSchema } from "../../../images/manifest.ts";
+import { describeSchemaIssue } from "../../../images/schema-issue.ts";
+import type { SiteRecord, Store } from "../../../store/ports.ts";
+import { keyFingerprint } from "../../key-fingerprint.ts";
+import type { Problem } from "../../protocol.ts";
+import { MAX_REPORTS_BYTES, POLL_MS, type SyncAnswer, syncRequestSchema } from "../../site-protocol.ts";
+import { SiteDesk } from "./site-desk.ts";
+
+const PREFIX = "/site/v1/";
+/** A batch is cut at MAX_REPORTS_BYTES; its last report, an inventory of 256 KiB at most, may reach over that. */
+const MAX_BODY_BYTES = MAX_REPORTS_BYTES + 512 * 1024;
+/** Thousands of sites, each with one poll, one sender and some chunk fetches. */
+const MAX_CONNECTIONS = 32_768;
+
+export interface SiteChannelOptions {
+  readonly store: Store;
+  readonly registry: Pick<ImageRegistry, "manifest" | "chunkPath">;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly tls: { readonly key: string; readonly cert: string };
+  readonly caPem: string;
+  readonly clock: Clock;
+  /** Told about every refusal and failure; the site gets the same as a problem document. */
+  readonly onError: (context: string, error: unknown) => void;
+}
+
+export interface SiteChannel {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** @throws {DrpError} port.in-use, port.forbidden */
+export async function startSiteChannel(options: SiteChannelOptions): Promise<SiteChannel> {
+  const door = new SiteDoor(options);
+  const server = createServer(
+    // A certificate that does not hold is answered with the reason, which a broken handshake cannot give.
+    {
+      ...options.tls,
+      ca: options.caPem,
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: "TLSv1.3",
+    },
+    (request, response) => void door.serve(request, response),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.requestTimeout = 60_000;
+  server.headersTimeout = 10_000;
+  await listen(server, options.port);
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      await closed;
+      await door.close();
+    },
+  };
+}
+
+class SiteDoor {
+  readonly #options: SiteChannelOptions;
+  /** By site id; opened when the site first comes. */
+  readonly #desks = new Map<string, Promise<SiteDesk>>();
+
+  constructor(options: SiteChannelOptions) {
+    this.#options = options;
+  }
+
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const route = `${request.method} ${request.url}`;
+    try {
+      const site = await this.#requireSite(request.socket as TLSSocket);
+      await this.#answer(site, route, request, response);
+    } catch (error) {
+      if (response.destroyed) return;
+      this.#options.onError(`${route} from ${request.socket.remoteAddress}`, error);
+      if (response.headersSent) response.destroy();
+      else send(response, problemOf(error));
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const desk of await Promise.allSettled(this.#desks.values())) {
+      if (desk.status === "fulfilled") desk.value.close();
+    }
+  }
+
+  async #requireSite(socket: TLSSocket): Promise<SiteRecord> {
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined || !socket.authorized) {
+      const why = certificate === undefined ? "it shows none" : String(socket.authorizationError);
+      throw new DrpError("auth.rejected", `this client has no certificate of the fleet's CA: ${why}`, {
+        advice: "Join the site again with a new token: drp site join",
+      });
+    }
+    const site = await this.#options.store.findSiteByKey(keyFingerprint(certificate.publicKey));
+    if (site !== undefined) return site;
+    throw new DrpError("site.not-joined", "no site of the fleet has joined with this key", {
+      advice: "Join the site again with a new token: drp site join",
+    });
+  }
+
+  async #answer(
+    site: SiteRecord,
+    route: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (route === `POST ${PREFIX}sync`) {
+      const body = await readSyncRequest(request);
+      return send(response, { status: 200, body: await this.#sync(site, body, response) });
+    }
+    const { registry } = this.#options;
+    const [, kind, digest = ""] = /^GET \/site\/v1\/(images|chunks)\/([^/]+)$/.exec(route) ?? [];
+    if (kind === "images" && imageDigestSchema.safeParse(digest).success) {
+      const manifest = await registry.manifest(digest);
+      if (manifest !== undefined) return send(response, { status: 200, body: manifest });
+    }
+    if (kind === "chunks" && chunkDigestSchema.safeParse(digest).success) {
+      return sendChunk(response, registry.chunkPath(digest));
+    }
+    throw new DrpError("not-found", `the hub does not hold ${request.url}`);
+  }
+
+  async #sync(
+    site: SiteRecord,
+    { reports, knownViewRevision }: ReturnType<typeof syncRequestSchema.parse>,
+    response: ServerResponse,
+  ): Promise<SyncAnswer> {
+    const { clock } = this.#options;
+    const desk = await this.#deskOf(site);
+    if (knownViewRevision > desk.viewRevision) desk.raiseRevision(knownViewRevision);
+    if (reports.length > 0) await desk.keep(reports, clock());
+    else {
+      await desk.markSeen(clock());
+      if (knownViewRevision === desk.viewRevision) await nextView(desk, response);
+    }
+    const { reportsKept: keptSeq, viewRevision } = desk;
+    return { keptSeq, viewRevision, view: viewRevision === knownViewRevision ? null : desk.view() };
+  }
+
+  #deskOf(site: SiteRecord): Promise<SiteDesk> {
+    let desk = this.#desks.get(site.id);
+    if (desk === undefined) {
+      desk = SiteDesk.open(this.#options.store, site, this.#options.clock());
+      desk.catch(() => this.#desks.delete(site.id));
+      this.#desks.set(site.id, desk);
+    }
+    return desk;
+  }
+}
+
+/** Resolves when there is a new view, when the poll has lasted, or when nobody waits for the answer any more. */
+async function nextView(desk: SiteDesk, response: ServerResponse): Promise<void> {
+  await new Promise<void>(resolve => {
+    const done = () => {
+      clearTimeout(timer);
+      stopListening();
+      response.off("close", done);
+      resolve();
+    };
+    const timer = setTimeout(done, POLL_MS);
+    const stopListening = desk.onViewChanged(done);
+    response.once("close", done);
+  });
+}
+
+async function readSyncRequest(request: IncomingMessage) {
+  const parts: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    sizeBytes += part.length;
+    if (sizeBytes > MAX_BODY_BYTES) {
+      throw new DrpError("request.too-large", `the body is larger than ${MAX_BODY_BYTES} bytes`);
+    }
+    parts.push(part);
+  }
+  const parsed = syncRequestSchema.safeParse(parseJson(Buffer.concat(parts).toString("utf8")));
+  if (parsed.success) return parsed.data;
+  throw new DrpError("request.invalid", describeSchemaIssue(parsed.error), {
+    advice: "Check that the site's drp is not newer than the hub's.",
+  });
+}
+
+/** Undefined for what is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function sendChunk(response: ServerResponse, path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) throw new DrpError("not-found", "the hub does not hold this chunk");
+  response.writeHead(200, { "content-type": "application/octet-stream", "content-length": found.size });
+  await pipeline(createReadStream(path), response);
+}
+
+const STATUS: Partial<Record<DrpError["code"], number>> = {
+  "auth.rejected": 401,
+  "not-found": 404,
+  "request.invalid": 400,
+  "request.too-large": 413,
+  "site.not-joined": 403,
+};
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+function problemOf(error: unknown): Answer {
+  const known = error instanceof DrpError ? error : new DrpError("internal", "the hub failed to answer");
+  const status = STATUS[known.code] ?? 500;
+  const problem: Problem = {
+    type: "about:blank",
+    title: known.code,
+    status,
+    code: known.code,
+    detail: known.message,
+    ...(known.advice === undefined ? {} : { advice: known.advice }),
+  };
+  return { status, body: problem };
+}
+
+function send(response: ServerResponse, { status, body }: Answer): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    "content-type": status === 200 ? "application/json" : "application/problem+json",
+    "content-length": Buffer.byteLength(text),
+  });
+  response.end(text);
+}
+
+async function listen(server: Server, port: number): Promise<void> {
+  server.listen(port);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    throw new DrpError(
+      code === "EACCES" ? "port.forbidden" : "port.in-use",
+      `the site channel cannot listen on port ${port}`,
+      {
+        advice: `Stop what has it (ss -tlpn sport = :${port}), or set siteChannel.port in the configuration.`,
+        cause,
+      },
+    );
+  }
+}
