@@ -1,5 +1,14 @@
 /** The hub's API from the browser: the session is a cookie that scripts cannot read. */
-import type { Event, Image, Lease, Machine, Site, Status } from "../api/wire.ts";
+import type { z } from "zod";
+import type { Event, Image, Lease, Machine, Rollout, roleSchema, Site, Status } from "../api/wire.ts";
+
+/** Who is signed in. */
+export interface Session {
+  readonly name: string;
+  readonly role: z.infer<typeof roleSchema>;
+}
+
+export type RolloutOrder = "pause" | "resume" | "rollback";
 
 /** The hub does not know us (any more): time to sign in. */
 export class SignedOutError extends Error {
@@ -9,13 +18,16 @@ export class SignedOutError extends Error {
 const API = "api/v1";
 const NEWEST_EVENTS = 60;
 const TIMELINE_EVENTS = 200;
+const NEWEST_ROLLOUTS = 20;
 
+export const getSession = () => get<Session>("session");
 export const getStatus = () => get<Status>("status");
 export const getSites = () => list<Site>("sites");
 export const getMachines = () => list<Machine>("machines");
 export const getMachine = (id: string) => get<Machine>(`machines/${encodeURIComponent(id)}`);
 export const getImages = () => list<Image>("images");
 export const getLeases = () => list<Lease>("leases");
+export const getNewestRollouts = () => firstPage<Rollout>(`rollouts?limit=${NEWEST_ROLLOUTS}`);
 export const getNewestEvents = () => firstPage<Event>(`events?from=newest&limit=${NEWEST_EVENTS}`);
 export const getTimeline = (machineId: string) =>
   firstPage<Event>(`events?from=newest&limit=${TIMELINE_EVENTS}&machine=${encodeURIComponent(machineId)}`);
@@ -29,6 +41,11 @@ export async function signIn(token: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await send("DELETE", "session");
+}
+
+/** @throws with the hub's own words when it refuses */
+export async function orderRollout(id: string, order: RolloutOrder): Promise<void> {
+  await send("POST", `rollouts/${encodeURIComponent(id)}/${order}`);
 }
 
 async function get<T>(path: string): Promise<T> {

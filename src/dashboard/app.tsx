@@ -7,6 +7,7 @@ import { ImageList } from "./image-list.tsx";
 import { Installs } from "./installs.tsx";
 import { MachinePanel } from "./machine-panel.tsx";
 import { MachineTable } from "./machine-table.tsx";
+import { Rollouts } from "./rollouts.tsx";
 import { SignIn } from "./sign-in.tsx";
 import { SiteList } from "./site-list.tsx";
 import { Summary } from "./summary.tsx";
@@ -39,13 +40,14 @@ function Page({ fleet, line, onSignOut }: { fleet: Fleet; line: Line; onSignOut:
     <>
       <Header status={fleet.status} line={line} onSignOut={onSignOut} />
       <main>
+        <Rollouts fleet={fleet} />
         <Summary machines={fleet.machines} />
         <Installs fleet={fleet} onOpen={openMachine} />
         <MachineTable fleet={fleet} now={now} openId={machineId} onOpen={openMachine} />
         <div class="columns">
           <EventList events={fleet.events} machines={fleet.machines} now={now} onOpen={openMachine} />
           <div class="stack">
-            <SiteList sites={fleet.sites} />
+            <SiteList fleet={fleet} now={now} />
             <ImageList images={fleet.images} now={now} />
           </div>
         </div>

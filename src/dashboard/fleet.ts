@@ -1,11 +1,16 @@
 /** Everything the page shows, and how each piece of news changes it. No network here. */
-import type { Event, Image, Lease, Machine, Site, Status } from "../api/wire.ts";
+import type { Event, Image, Lease, Machine, Rollout, Site, Status } from "../api/wire.ts";
+import type { Session } from "./api.ts";
+import { isUpdating } from "./words.ts";
 
 export interface Fleet {
+  readonly session: Session;
   readonly status: Status;
   readonly sites: readonly Site[];
   readonly machines: readonly Machine[];
   readonly images: readonly Image[];
+  /** Newest first. */
+  readonly rollouts: readonly Rollout[];
   readonly leases: readonly Lease[];
   /** Oldest first. */
   readonly events: readonly Event[];
@@ -47,7 +52,9 @@ export function imagesOf(
       ? state.intent.image
       : state.kind === "booting"
         ? state.image
-        : undefined;
+        : isUpdating(machine)
+          ? machine.target?.image
+          : undefined;
   return {
     running: running === null ? undefined : (running.imageName ?? imageName(fleet, running.image)),
     coming: coming === undefined ? undefined : imageName(fleet, coming),

@@ -1,7 +1,7 @@
 import type { Machine } from "../api/wire.ts";
 import { addressOf, type Fleet, imagesOf } from "./fleet.ts";
 import { StatePill } from "./pill.tsx";
-import { age, healthLabel, needsAttention, stateReason } from "./words.ts";
+import { age, healthLabel, isUpdating, needsAttention, stateReason } from "./words.ts";
 
 interface Props {
   readonly fleet: Fleet;
@@ -64,7 +64,7 @@ function Row({ machine, fleet, now, openId, onOpen }: Props & { machine: Machine
         </button>
       </th>
       <td>
-        <StatePill kind={machine.state.kind} />
+        <StatePill kind={isUpdating(machine) ? "updating" : machine.state.kind} />
         {needsAttention(machine.state.kind) && (
           <span class="reason medium">{stateReason(machine.state)}</span>
         )}

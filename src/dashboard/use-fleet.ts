@@ -8,11 +8,14 @@ import {
   getMachine,
   getMachines,
   getNewestEvents,
+  getNewestRollouts,
+  getSession,
   getSites,
   getStatus,
   SignedOutError,
 } from "./api.ts";
 import { type Fleet, withEvents, withMachine, withoutMachine } from "./fleet.ts";
+import { isEnded } from "./rollout-words.ts";
 import { isInFlight } from "./words.ts";
 
 export type Line = "live" | "reconnecting";
@@ -23,7 +26,7 @@ export type FleetState =
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "ready"; readonly fleet: Fleet; readonly line: Line };
 
-/** Byte counts of an install are no events: they are asked for. */
+/** Byte counts of installs and updates are no events: they are asked for. */
 const PROGRESS_POLL_MS = 2000;
 /** A burst of events for one machine is one question. */
 const SETTLE_MS = 150;
@@ -73,13 +76,15 @@ class FleetFollower {
     const status = await getStatus();
     // Then the events: what happens after them comes by the stream, so nothing falls between.
     const events = await getNewestEvents();
-    const [sites, machines, images, leases] = await Promise.all([
+    const [session, rollouts, sites, machines, images, leases] = await Promise.all([
+      getSession(),
+      getNewestRollouts(),
       getSites(),
       getMachines(),
       getImages(),
       getLeases(),
     ]);
-    const fresh = { status, sites, machines, images, leases, events };
+    const fresh = { session, status, rollouts, sites, machines, images, leases, events };
     this.change(() => (this.fleet === undefined ? fresh : withEvents(fresh, this.fleet.events)), fresh);
   }
 
@@ -123,15 +128,30 @@ class FleetFollower {
   }
 
   private async refreshSummary(): Promise<void> {
-    const [sites, images, leases] = await Promise.all([getSites(), getImages(), getLeases()]);
-    this.change(fleet => ({ ...fleet, sites, images, leases }));
+    const [rollouts, sites, images, leases] = await Promise.all([
+      getNewestRollouts(),
+      getSites(),
+      getImages(),
+      getLeases(),
+    ]);
+    this.change(fleet => ({ ...fleet, rollouts, sites, images, leases }));
+  }
+
+  private async refreshRollouts(): Promise<void> {
+    const rollouts = await getNewestRollouts();
+    this.change(fleet => ({ ...fleet, rollouts }));
   }
 
   private pollProgress(): void {
     this.later("progress", PROGRESS_POLL_MS, async () => {
       try {
-        const moving = this.fleet?.machines.filter(machine => isInFlight(machine.state.kind)) ?? [];
-        await Promise.all(moving.map(machine => this.refreshMachine(machine.id)));
+        const { machines = [], rollouts = [] } = this.fleet ?? {};
+        const moving = machines.filter(machine => isInFlight(machine.state.kind));
+        const isRolling = rollouts.some(({ state }) => !isEnded(state));
+        await Promise.all([
+          ...moving.map(machine => this.refreshMachine(machine.id)),
+          ...(isRolling ? [this.refreshRollouts()] : []),
+        ]);
       } finally {
         this.pollProgress();
       }

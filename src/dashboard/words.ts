@@ -7,7 +7,7 @@ export type Tone = "good" | "bad" | "busy" | "quiet";
 export function stateTone(kind: string): Tone {
   if (kind === "healthy") return "good";
   if (needsAttention(kind)) return "bad";
-  return isInFlight(kind) ? "busy" : "quiet";
+  return isInFlight(kind) || kind === "updating" ? "busy" : "quiet";
 }
 
 export function needsAttention(kind: string): boolean {
@@ -20,6 +20,14 @@ export function isInFlight(kind: string): boolean {
 
 export function stateLabel(kind: string): string {
   return kind.replaceAll("-", " ");
+}
+
+/** On its way from one healthy state to the next, as a rollout wants it. */
+export function isUpdating({ state, target, running }: Machine): boolean {
+  if (target === null || state.kind !== "healthy") return false;
+  const report = running?.update;
+  const isOver = report?.phase === "confirmed" || report?.phase === "fell-back" || report?.phase === "failed";
+  return report?.rolloutId !== target.rolloutId || report.attempt !== target.attempt || !isOver;
 }
 
 /** Why the machine is in its state, or what it waits for. */

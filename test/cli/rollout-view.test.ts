@@ -69,10 +69,11 @@ test("a rollout under way shows its waves, how far each machine is, and no proof
   });
   expect(renderRollout(wire(rollout), view)).toMatchInlineSnapshot(`
     "r-1  app:v2  running
+    wave 2 is held: no data from store-south for 2 min
 
-    WAVE      STATE                                 SITES        PROGRESS           DONE  FAILED  QUEUED
-    1 (1)     passed                                store-north  ████████████ 100%   1/1       0       0
-    2 (100%)  held: no data from store-south for …  store-south  ░░░░░░░░░░░░   0%   0/2       0       1
+    WAVE      STATE   SITES        PROGRESS           DONE  FAILED  QUEUED
+    1 (1)     passed  store-north  ████████████ 100%   1/1       0       0
+    2 (100%)  held    store-south  ░░░░░░░░░░░░   0%   0/2       0       1
 
     MACHINE  SITE         FROM    PROGRESS      REASON
     till-1   store-north  app:v1  confirmed     -
@@ -86,9 +87,9 @@ test("a rollout that was undone shows why, and the proof of each machine", () =>
   expect(renderRollout(wire(rolledBack(NOW)), view)).toMatchInlineSnapshot(`
     "r-2  app:v2  rolled back: wave 1 failed: till-1 fell back: app: exit code 7 after 3 s
 
-    WAVE      STATE                                 SITES        PROGRESS           DONE  FAILED  QUEUED
-    1 (1)     failed: till-1 fell back: app: exit…  store-north  ░░░░░░░░░░░░   0%   0/1       0       0
-    2 (100%)  pending                               store-south  ░░░░░░░░░░░░   0%   0/2       0       0
+    WAVE      STATE    SITES        PROGRESS           DONE  FAILED  QUEUED
+    1 (1)     failed   store-north  ░░░░░░░░░░░░   0%   0/1       0       0
+    2 (100%)  pending  store-south  ░░░░░░░░░░░░   0%   0/2       0       0
 
     MACHINE  SITE         FROM    PROGRESS   REASON
     till-1   store-north  app:v1  returned   -

@@ -60,6 +60,8 @@ export async function startDashboardHub(): Promise<DashboardHub> {
         { name: "boot-files", state: "on", detail: "dist/boot" },
       ],
     }),
+    ca,
+    siteChannelPort: () => 8444,
     clock: Date.now,
     randomBytes,
     version: "0.1.0",

@@ -1,8 +1,9 @@
 /** Rollouts of app:v2 over three machines at two sites, for tests of what people see of them. */
-import type { ImageDigest } from "../../src/images/manifest.ts";
+import type { MachineRecord } from "../../src/agent/hub/machine-record.ts";
 import type { MachineProgress, RolloutPlan, RolloutRecord } from "../../src/rollout/rollout-record.ts";
+import type { Store, StoreChange } from "../../src/store/ports.ts";
+import { digestOf, imageRecord, machineRecord, macOf, newEvent, siteRecord } from "../store/records.ts";
 
-const digestOf = (letter: string): ImageDigest => `sha256:${letter.repeat(64)}`;
 const V1 = digestOf("a");
 const V2 = digestOf("b");
 
@@ -96,4 +97,78 @@ export function rolledBack(now: number): RolloutRecord {
     },
     revision: 9,
   });
+}
+
+/** Both sites with their machines, healthy on app:v1, and the images. */
+export function twoSites(now: number): StoreChange[] {
+  const site = (name: string, keyLetter: string): StoreChange => ({
+    kind: "insert-site",
+    site: siteRecord({
+      id: `s-${name}`,
+      name: `store-${name}`,
+      membership: {
+        kind: "joined",
+        keyFingerprint: keyLetter.repeat(64),
+        joinedAt: now,
+        reportsKept: 0,
+      },
+      lastSeenAt: now,
+      createdAt: now,
+    }),
+  });
+  const machine = (number: number, siteId: string): StoreChange => ({
+    kind: "insert-machine",
+    machine: machineRecord({
+      id: `m-${number}`,
+      name: `till-${number}`,
+      siteId,
+      macs: [macOf(number)],
+      installGeneration: 1,
+      state: { kind: "healthy" },
+      running: runningOn(number, now),
+      lastSeenAt: now,
+      createdAt: now,
+    }),
+  });
+  const image = (letter: string, version: string): StoreChange => ({
+    kind: "insert-image",
+    image: imageRecord({ digest: digestOf(letter), version, pushedAt: now }),
+  });
+  return [
+    image("a", "v1"),
+    image("b", "v2"),
+    site("north", "e"),
+    site("south", "f"),
+    machine(1, "s-north"),
+    machine(2, "s-south"),
+    machine(3, "s-south"),
+  ];
+}
+
+export function runningOn(machine: number, now: number): NonNullable<MachineRecord["running"]> {
+  return {
+    image: V1,
+    slot: "a",
+    bootId: bootIdOf(machine, 1),
+    installGeneration: 1,
+    bootCount: 1,
+    seq: 1,
+    uptimeSeconds: 600,
+    agentVersion: "0.1.0",
+    health: [{ name: "app", status: "pass", detail: "" }],
+    slotConfirmed: true,
+    update: null,
+    receivedAt: now,
+  };
+}
+
+/** What the engine does at a step: the rollout one revision further, and an event that says so. */
+export async function moveRollout(store: Store, id: string, change: Partial<RolloutRecord>): Promise<void> {
+  const before = await store.findRollout(id);
+  if (before === undefined) throw new Error(`no rollout ${id}`);
+  const rollout = { ...before, ...change, revision: before.revision + 1 };
+  await store.commit([
+    { kind: "update-rollout", rollout, expectedRevision: before.revision },
+    { kind: "append-event", event: newEvent({ kind: "rollout.moved", facts: { rollout: id } }) },
+  ]);
 }

@@ -99,11 +99,12 @@ function requestOf(options: RequestOptions): RolloutRequest {
 
 /** What makes a plan impossible, whatever noun the hub's word for it begins with. */
 const REFUSALS = new Set([
+  "disk.too-small",
   "image.unknown",
+  "image.wrong-architecture",
   "machine.unknown",
   "rollout.conflict",
   "site.not-joined",
-  "site.unknown",
 ]);
 
 async function orRefusal<T>(asked: Promise<T>): Promise<T> {
