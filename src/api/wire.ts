@@ -177,6 +177,8 @@ export const imageSchema = z.object({
   keyId: z.string(),
   pushedAt: epochMs,
   pushedBy: z.string(),
+  /** Set once a rollout's gate has refused it: no machine gets it any more. */
+  denied: z.object({ reason: z.string(), rolloutId: z.string(), at: epochMs }).optional(),
 });
 export type Image = z.infer<typeof imageSchema>;
 

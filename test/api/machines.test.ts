@@ -120,6 +120,10 @@ test("an image that a gate has failed is refused by name, on every machine", asy
     body: { code: "image.denied", detail: "app:bad is denied fleet-wide: till-1 fell back" },
   });
   expect((await hub.call("GET", path)).body).toMatchObject({ state: { kind: "expected" }, target: null });
+  expect((await hub.call("GET", "/api/v1/images/app:bad")).body).toMatchObject({
+    denied: { reason: "till-1 fell back", rolloutId: "r-1", at: NOW },
+  });
+  expect((await hub.call("GET", "/api/v1/images/app:v1")).body).not.toHaveProperty("denied");
 });
 
 test("an install is ordered once, and can be taken back", async () => {

@@ -9,7 +9,7 @@ import { findImageUsers } from "../image-users.ts";
 import { answerPage, pageQuery } from "../paging.ts";
 import { requireImage } from "../references.ts";
 import { defineRoute, EMPTY, json, type Route } from "../route.ts";
-import { imageSchema, pageOf, pushedImageSchema } from "../wire.ts";
+import { type Image, imageSchema, pageOf, pushedImageSchema } from "../wire.ts";
 
 export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
   return [
@@ -26,7 +26,7 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
           query,
           page => store.listImages(page),
           image => image.digest,
-          images => [...images],
+          images => imagesToWire(store, images),
         ),
     }),
     defineRoute({
@@ -36,7 +36,8 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       summary: "Shows one image, by digest, unique prefix, NAME:VERSION or unique version",
       status: 200,
       answer: imageSchema,
-      handle: async call => json(await requireImage(store, call.param("image"))),
+      handle: async call =>
+        json((await imagesToWire(store, [await requireImage(store, call.param("image"))]))[0]),
     }),
     defineRoute({
       method: "post",
@@ -100,6 +101,14 @@ function imageRecord(
   const { name, version, architecture, payloads } = manifest;
   const sizeBytes = payloads.reduce((sum, payload) => sum + payload.sizeBytes, 0);
   return { digest, name, version, architecture, sizeBytes, dataBytes, keyId, pushedAt: now, pushedBy: by };
+}
+
+async function imagesToWire(store: Store, images: readonly ImageRecord[]): Promise<Image[]> {
+  const denials = new Map((await store.listDeniedImages()).map(({ digest, ...denial }) => [digest, denial]));
+  return images.map(image => {
+    const denied = denials.get(image.digest);
+    return denied === undefined ? image : { ...image, denied };
+  });
 }
 
 async function inUse(store: Store, image: ImageRecord): Promise<DrpError> {
