@@ -109,6 +109,8 @@ function orderReinstall(
       expiresInMinutes: Math.ceil(before.plan.machineTimeoutSeconds / 60),
       maxAttempts: INSTALL_ATTEMPTS,
     },
+    // The engine has judged the new image already, and the way back is never refused.
+    denied: [],
     createdBy,
     now,
     intentId: mintId("i", randomBytes),
