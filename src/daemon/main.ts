@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { isSea } from "node:sea";
 import type { Logger } from "pino";
 import packageJson from "../../package.json" with { type: "json" };
 import { startSiteChannel } from "../agent/hub/io/site-channel.ts";
@@ -11,8 +10,9 @@ import { startSite } from "../agent/site/io/start-site.ts";
 import { createApiApp } from "../api/io/api-app.ts";
 import { startApiServer } from "../api/io/api-server.ts";
 import type { Status } from "../api/wire.ts";
-import { DrpError, describeErrorChain } from "../core/errors.ts";
+import { describeErrorChain } from "../core/errors.ts";
 import { openRegistry } from "../images/io/registry.ts";
+import { startReconciler } from "../rollout/io/reconciler.ts";
 import { openSqliteStore } from "../store/open-sqlite.ts";
 import type { EventRecord } from "../store/ports.ts";
 import { readDashboardFile, sqliteBindingFile } from "./io/assets.ts";
@@ -22,6 +22,7 @@ import { ensureAdminToken, ensureLocalSite } from "./io/first-start.ts";
 import { hostNames } from "./io/host-names.ts";
 import { loadSettings } from "./io/load-settings.ts";
 import { openLog } from "./io/log.ts";
+import { formatFailure, nextSignal, ownCommand } from "./io/role-process.ts";
 import { leaseToWire } from "./lease-to-wire.ts";
 import { readServeFlags } from "./serve-flags.ts";
 import type { Settings } from "./settings.ts";
@@ -103,6 +104,13 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     onError,
   });
   started.defer(() => siteChannel.stop());
+  const reconciler = startReconciler({
+    store,
+    clock,
+    randomBytes,
+    onError: error => onError("rollouts", error),
+  });
+  started.defer(() => reconciler.stop());
 
   const stopping = new AbortController();
   const status = (): Status => ({
@@ -164,7 +172,10 @@ function logEvent(log: Logger, { kind, severity, summary, mac }: EventRecord): v
  * @returns exit code: 0 stopped, 1 could not start, 2 wrong flags
  */
 export async function runServe(args: readonly string[]): Promise<number> {
-  const command = readServeFlags(args);
+  const command = readServeFlags(args, {
+    command: "drp serve",
+    summary: "Runs the hub: API, dashboard, images, and a local site.",
+  });
   if (command.kind === "help") {
     process.stdout.write(command.text);
     return 0;
@@ -179,32 +190,23 @@ export async function runServe(args: readonly string[]): Promise<number> {
     process.umask(0o077);
     const log = openLog(settings.log.level);
     const hub = await serve(settings, { log, bootProcessCommand: ownCommand("boot-process") });
-    process.stderr.write(formatStartBanner({ ...hub, status: hub.status() }));
+    const { version, services } = hub.status();
+    process.stderr.write(
+      formatStartBanner({
+        title: `drp ${version} is running`,
+        services,
+        facts: [
+          ["data", hub.dataFolder],
+          ["admin token", `${hub.adminTokenFile} (the CLI on this host finds it)`],
+        ],
+      }),
+    );
     const signal = await nextSignal();
     log.info(`${signal}: stopping`);
     await hub.stop();
     return 0;
   } catch (error) {
-    process.stderr.write(formatFailure(error));
+    process.stderr.write(formatFailure("drp serve", error));
     return 1;
   }
-}
-
-function nextSignal(): Promise<string> {
-  return new Promise(resolve => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
-  });
-}
-
-/** This very program in another role: the single executable, or node with our entry. */
-function ownCommand(role: string): [string, ...string[]] {
-  const entry = process.argv[1];
-  return isSea() || entry === undefined ? [process.execPath, role] : [process.execPath, entry, role];
-}
-
-function formatFailure(error: unknown): string {
-  if (!(error instanceof DrpError))
-    return `drp serve failed: ${error instanceof Error ? error.stack : error}\n`;
-  const advice = error.advice === undefined ? "" : `  → ${error.advice}\n`;
-  return `drp: ${describeErrorChain(error)}\n${advice}`;
 }
