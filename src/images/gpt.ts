@@ -193,17 +193,55 @@ export function recogniseGpt(
   covered.writeUInt32LE(0, 16);
   if (header.readUInt32LE(12) !== HEADER_BYTES || crc32(covered) !== claimedCrc) return undefined;
   return {
-    diskGuid: formatHex(swapGuidGroups(Buffer.from(header.subarray(56, 72))).toString("hex")),
-    labels: readLabels(disk.subarray(2 * sectorBytes, 2 * sectorBytes + ENTRY_COUNT * ENTRY_BYTES)),
+    diskGuid: decodeGuid(header.subarray(56, 72)),
+    labels: splitEntries(disk.subarray(2 * sectorBytes, 2 * sectorBytes + ENTRY_COUNT * ENTRY_BYTES)).map(
+      ({ entry }) => decodeLabel(entry),
+    ),
   };
 }
 
-function readLabels(entries: Buffer): string[] {
-  const labels: string[] = [];
-  for (let offset = 0; offset + ENTRY_BYTES <= entries.length; offset += ENTRY_BYTES) {
-    const entry = entries.subarray(offset, offset + ENTRY_BYTES);
+/**
+ * Reads a whole primary table. Number 1 is the first partition, as in the names of its device nodes.
+ *
+ * @param head the first bytes of the disk, table included: 34 sectors of 512 bytes, or 6 of 4096
+ * @returns undefined when header or entries do not have the checksum that the header says
+ */
+export function decodeGpt(
+  head: Uint8Array,
+  sectorBytes: number,
+): (GptPartition & { readonly number: number })[] | undefined {
+  if (recogniseGpt(head, sectorBytes) === undefined) return undefined;
+  const disk = Buffer.from(head);
+  const entries = disk.subarray(2 * sectorBytes, 2 * sectorBytes + ENTRY_COUNT * ENTRY_BYTES);
+  if (crc32(entries) !== disk.readUInt32LE(sectorBytes + 88)) return undefined;
+  return splitEntries(entries).map(({ entry, number }) => {
+    const firstLba = Number(entry.readBigUInt64LE(32));
+    const lastLba = Number(entry.readBigUInt64LE(40));
+    return {
+      number,
+      label: decodeLabel(entry),
+      typeGuid: decodeGuid(entry.subarray(0, 16)),
+      guid: decodeGuid(entry.subarray(16, 32)),
+      offsetBytes: firstLba * sectorBytes,
+      sizeBytes: (lastLba - firstLba + 1) * sectorBytes,
+    };
+  });
+}
+
+function decodeGuid(bytes: Buffer): Guid {
+  return formatHex(swapGuidGroups(Buffer.from(bytes)).toString("hex"));
+}
+
+function splitEntries(entries: Buffer): { readonly entry: Buffer; readonly number: number }[] {
+  const found: { entry: Buffer; number: number }[] = [];
+  for (let number = 1; number * ENTRY_BYTES <= entries.length; number++) {
+    const entry = entries.subarray((number - 1) * ENTRY_BYTES, number * ENTRY_BYTES);
     const isUsed = entry.subarray(0, 16).some(byte => byte !== 0);
-    if (isUsed) labels.push(entry.toString("utf16le", 56, ENTRY_BYTES).replace(/\0.*$/s, ""));
+    if (isUsed) found.push({ entry, number });
   }
-  return labels;
+  return found;
+}
+
+function decodeLabel(entry: Buffer): string {
+  return entry.toString("utf16le", 56, ENTRY_BYTES).replace(/\0.*$/s, "");
 }

@@ -2,7 +2,7 @@
  * GRUB's environment block (GRUB manual, "Environment block"): which slot is confirmed, and which one is on trial. GRUB
  * counts tries in it before it boots; only the machine agent confirms.
  */
-import type { Slot } from "./slot-config.ts";
+import { isSlot, type Slot } from "./slot-config.ts";
 
 export interface BootState {
   /** Boots unless a trial is on. */
@@ -31,4 +31,23 @@ export function encodeGrubEnv(state: BootState): Buffer {
   ].join("");
   if (text.length > VARIABLE_BYTES) throw new RangeError(`GRUB variables take ${text.length} bytes, not 512`);
   return Buffer.from(text.padEnd(GRUB_ENV_BYTES, "#"), "latin1");
+}
+
+/** @returns null for what grub.cfg cannot use either: it then boots slot a */
+export function decodeGrubEnv(block: Uint8Array): BootState | null {
+  const text = Buffer.from(block).toString("latin1", 0, VARIABLE_BYTES);
+  if (!text.startsWith(HEADER)) return null;
+  const variables = new Map(
+    [...text.matchAll(/^([a-z]+)=(.*)$/gm)].map(([, name = "", value = ""]) => [name, value]),
+  );
+  const confirmed = variables.get("confirmed");
+  const trial = variables.get("trial");
+  const attempt = Number(variables.get("attempt") ?? 0);
+  if (!isSlot(confirmed) || !Number.isSafeInteger(attempt)) return null;
+  return {
+    confirmed,
+    trial: isSlot(trial) ? trial : null,
+    tries: variables.get("tries") === "1" ? 1 : 0,
+    attempt,
+  };
 }

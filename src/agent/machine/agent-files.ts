@@ -1,5 +1,6 @@
 /** Files that the machine agent reads: what the ramdisk was built with, and what an install left on drp-data. */
 import { z } from "zod";
+import { updateReportSchema } from "../protocol.ts";
 
 const imageKeysSchema = z.array(z.object({ keyId: z.string(), publicKeyPem: z.string() }));
 
@@ -12,7 +13,10 @@ export const buildInfoSchema = z.object({ builtAt: z.iso.datetime() });
 
 /** /drp-data/drp/machine.json: who the installed machine is. Its key and certificate lie beside it. */
 export const machineConfigSchema = z.object({
+  /** The machine channel. */
   siteUrl: z.url(),
+  /** The open boot server, which has the chunks. */
+  bootUrl: z.url(),
   machineId: z.string().min(1),
   machineName: z.string().min(1),
   installGeneration: z.int().positive(),
@@ -22,3 +26,11 @@ export const machineConfigSchema = z.object({
 export type MachineConfig = z.infer<typeof machineConfigSchema>;
 
 export const bootCountSchema = z.object({ bootCount: z.int().positive(), bootId: z.string().min(1) });
+
+/** /drp-data/drp/update.json: the newest target that the machine has dealt with, and how far it got. */
+export const keptUpdateSchema = updateReportSchema.extend({
+  strategy: z.enum(["ab", "reimage"]),
+  /** The boot in which it was armed: only a later boot can be what it was armed for. Null before. */
+  armedInBoot: z.uuid().nullable(),
+});
+export type KeptUpdate = z.infer<typeof keptUpdateSchema>;

@@ -1,12 +1,15 @@
 /** `drp machine install` (in the boot ramdisk) and `drp machine run` (in the installed OS), wired to the real machine. */
 import { readFile } from "node:fs/promises";
 import packageJson from "../../../package.json" with { type: "json" };
+import { runTool } from "../../images/io/run-tool.ts";
 import { buildInfoSchema, fleetTrustSchema } from "./agent-files.ts";
 import { moveClockForward } from "./io/clock.ts";
 import { explainError, sayOnConsole } from "./io/console.ts";
 import { readJsonFile } from "./io/json-file.ts";
 import { parseInstallArguments, parseRunArguments } from "./kernel-arguments.ts";
 
+/** Where every golden image mounts drp-data. */
+const DATA_FOLDER = "/drp-data";
 const REBUILD = "Build the boot files again.";
 
 /** @returns the exit code; 2 for a verb that there is not */
@@ -39,15 +42,19 @@ async function runMachineInstall(): Promise<number> {
   });
 }
 
-/** Runs until it is ended. @returns 1 when there is nothing to run with */
+/** Runs until it is ended, or the machine starts again. @returns 1 when there is nothing to run with */
 async function runMachineRun(): Promise<number> {
   const { keepReporting } = await import("./io/run.ts");
+  const { findMachineDisk } = await import("./io/machine-disk.ts");
   return await exitCodeOf(async () =>
     keepReporting({
       arguments: parseRunArguments(await readCommandLine()),
       bootId: await readBootId(),
       agentVersion: packageJson.version,
-      dataFolder: "/drp-data",
+      dataFolder: DATA_FOLDER,
+      findDisk: () => findMachineDisk(DATA_FOLDER),
+      readUptimeSeconds: async () => Number.parseFloat(await readFile("/proc/uptime", "utf8")),
+      reboot: restartMachine,
       say: sayOnConsole,
     }),
   );
@@ -61,6 +68,12 @@ async function exitCodeOf(action: () => Promise<void>): Promise<number> {
     sayOnConsole(`failed: ${explainError(error)}`);
     return 1;
   }
+}
+
+/** Past the system's own services: a trial that fails may hold one that never stops. */
+async function restartMachine(): Promise<void> {
+  await runTool("sync", []);
+  await runTool("reboot", ["-f"]);
 }
 
 async function readCommandLine(): Promise<string> {

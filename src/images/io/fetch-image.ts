@@ -18,10 +18,18 @@ export type FetchFrame = (digest: ChunkDigest) => Promise<Uint8Array>;
 /** Hides the network's latency; with frame and plain bytes of each, at most 12 MiB of memory. */
 const CHUNKS_AHEAD = 6;
 
-/** @throws {DrpError} bundle.tampered when a chunk is not what the manifest names, and whatever `fetchFrame` throws */
-export async function* fetchImage(payload: Payload, fetchFrame: FetchFrame): AsyncGenerator<ImageChunk> {
+/**
+ * @param indexes which chunks, by their place in the payload; all of them unless said otherwise
+ * @throws {DrpError} bundle.tampered when a chunk is not what the manifest names, and whatever `fetchFrame` throws
+ */
+export async function* fetchImage(
+  payload: Payload,
+  fetchFrame: FetchFrame,
+  indexes: Iterable<number> = payload.chunks.keys(),
+): AsyncGenerator<ImageChunk> {
   const ahead: Promise<ImageChunk>[] = [];
-  for (const [index, digest] of payload.chunks.entries()) {
+  for (const index of indexes) {
+    const digest = payload.chunks[index] ?? null;
     const offsetBytes = index * CHUNK_BYTES;
     const lengthBytes = Math.min(CHUNK_BYTES, payload.sizeBytes - offsetBytes);
     const chunk = fetchChunk(digest, lengthBytes, fetchFrame).then(bytes => ({

@@ -1,4 +1,4 @@
-/** Writes an image into a slot, and reads a slot back to prove that the disk holds the image. */
+/** Writes an image into a slot, and reads a slot back to see where the disk holds something else. */
 import { DrpError } from "../../core/errors.ts";
 import { chunkDigest } from "../digest.ts";
 import { CHUNK_BYTES, type Payload } from "../manifest.ts";
@@ -9,7 +9,11 @@ export type OnBytesDone = (doneBytes: number) => void;
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
-/** A chunk of zeros is read before it is written: on a fresh disk that is cheaper, and keeps a sparse disk sparse. */
+/**
+ * A chunk of zeros is read before it is written: on a fresh disk that is cheaper, and keeps a sparse disk sparse.
+ *
+ * @param onBytesDone of all chunks so far
+ */
 export async function writeSlot(
   disk: Disk,
   slotOffsetBytes: number,
@@ -17,6 +21,7 @@ export async function writeSlot(
   onBytesDone: OnBytesDone,
 ): Promise<void> {
   const buffer = Buffer.alloc(CHUNK_BYTES);
+  let doneBytes = 0;
   for await (const chunk of chunks) {
     const offsetBytes = slotOffsetBytes + chunk.offsetBytes;
     const zeros = ZEROS.subarray(0, chunk.lengthBytes);
@@ -27,7 +32,8 @@ export async function writeSlot(
       await disk.readInto(present, offsetBytes);
       if (!present.equals(zeros)) await disk.write({ offsetBytes, bytes: zeros });
     }
-    onBytesDone(chunk.offsetBytes + chunk.lengthBytes);
+    doneBytes += chunk.lengthBytes;
+    onBytesDone(doneBytes);
   }
   await disk.flush();
 }
@@ -39,24 +45,44 @@ export async function verifySlot(
   payload: Payload,
   onBytesDone: OnBytesDone,
 ): Promise<void> {
+  for await (const chunk of compareSlot(disk, slotOffsetBytes, payload)) {
+    if (!chunk.isEqual) {
+      const offsetBytes = slotOffsetBytes + chunk.offsetBytes;
+      throw new DrpError(
+        "disk.failed",
+        `${disk.path} gives back other bytes than were written, at ${offsetBytes}`,
+        { advice: "Replace the disk.", facts: { disk: disk.path, offsetBytes } },
+      );
+    }
+    onBytesDone(chunk.offsetBytes + chunk.lengthBytes);
+  }
+}
+
+export interface ComparedChunk {
+  /** Its place in the payload. */
+  readonly index: number;
+  /** In the raw image. */
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** Whether the disk holds what the manifest names. */
+  readonly isEqual: boolean;
+}
+
+/** Reads a slot from the disk itself, chunk by chunk. */
+export async function* compareSlot(
+  disk: Disk,
+  slotOffsetBytes: number,
+  payload: Payload,
+): AsyncGenerator<ComparedChunk> {
   await disk.dropCache();
   const buffer = Buffer.alloc(CHUNK_BYTES);
   for (const [index, digest] of payload.chunks.entries()) {
-    const chunkOffset = index * CHUNK_BYTES;
-    const bytes = buffer.subarray(0, Math.min(CHUNK_BYTES, payload.sizeBytes - chunkOffset));
-    await disk.readInto(bytes, slotOffsetBytes + chunkOffset);
+    const offsetBytes = index * CHUNK_BYTES;
+    const lengthBytes = Math.min(CHUNK_BYTES, payload.sizeBytes - offsetBytes);
+    const bytes = buffer.subarray(0, lengthBytes);
+    await disk.readInto(bytes, slotOffsetBytes + offsetBytes);
     const isEqual =
-      digest === null ? bytes.equals(ZEROS.subarray(0, bytes.length)) : chunkDigest(bytes) === digest;
-    if (!isEqual) {
-      throw new DrpError(
-        "disk.failed",
-        `${disk.path} gives back other bytes than were written, at ${slotOffsetBytes + chunkOffset}`,
-        {
-          advice: "Replace the disk.",
-          facts: { disk: disk.path, offsetBytes: slotOffsetBytes + chunkOffset },
-        },
-      );
-    }
-    onBytesDone(chunkOffset + bytes.length);
+      digest === null ? bytes.equals(ZEROS.subarray(0, lengthBytes)) : chunkDigest(bytes) === digest;
+    yield { index, offsetBytes, lengthBytes, isEqual };
   }
 }

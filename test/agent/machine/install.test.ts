@@ -140,7 +140,7 @@ describe("drp machine install", () => {
 
     const espFile = (path: string) => runTool("mtype", "-i", `${disk.path}@@${2 * MIB}`, `::${path}`);
     const slotA = partitions.find(({ label }) => label === "drp-a");
-    expect(espFile("/drp/slot-a.cfg")).toBe(
+    expect(espFile("/drp/slot-a.cfg").replace(/^#+\n$/m, "")).toBe(
       `set slot_partuuid='${slotA?.guid}'\nset slot_digest='${image.digest}'\nset slot_arguments='console=ttyS0'\n`,
     );
     expect(espFile("/drp/slot-b.cfg")).toContain("slot_partuuid=''");
@@ -153,6 +153,7 @@ describe("drp machine install", () => {
     const data = partitions.find(({ label }) => label === "drp-data")?.offsetBytes ?? 0;
     expect(JSON.parse(readDataFile(disk, data, "/drp/machine.json"))).toEqual({
       siteUrl: site.siteUrl,
+      bootUrl: site.bootUrl,
       machineId: "m-1",
       machineName: "till-1",
       installGeneration: 3,

@@ -5,6 +5,7 @@ import { createMachineKey } from "../../../src/agent/machine/io/machine-key.ts";
 import { keepReporting } from "../../../src/agent/machine/io/run.ts";
 import { stageData } from "../../../src/agent/machine/io/stage-data.ts";
 import { TemporaryFolder } from "../../images/disk/system-tools.ts";
+import { DiskFile } from "./helpers/machine-disk.ts";
 import { createTestImage, type TestImage } from "./helpers/test-image.ts";
 import { TestSite } from "./helpers/test-site.ts";
 
@@ -15,6 +16,7 @@ describe("drp machine run", () => {
   let site: TestSite;
   let image: TestImage;
   let folder: TemporaryFolder;
+  let disk: DiskFile;
   let said: string[];
 
   beforeEach(async () => {
@@ -29,6 +31,7 @@ describe("drp machine run", () => {
     });
     const config = {
       siteUrl: site.siteUrl,
+      bootUrl: site.bootUrl,
       machineId: "m-1",
       machineName: "till-1",
       installGeneration: 3,
@@ -36,6 +39,7 @@ describe("drp machine run", () => {
       imageKeys: [image.trustedKey],
     };
     await stageData(folder.path, config, await createMachineKey(), image.signed);
+    disk = new DiskFile(folder.path, image);
   });
 
   afterEach(async () => {
@@ -52,6 +56,9 @@ describe("drp machine run", () => {
       bootId,
       agentVersion: "0.1.0",
       dataFolder: folder.path,
+      findDisk: async () => disk.machineDisk,
+      readUptimeSeconds: async () => 30,
+      reboot: async () => stop.abort(),
       say: line => said.push(line),
       signal: stop.signal,
     });
@@ -92,13 +99,21 @@ describe("drp machine run", () => {
   });
 
   test("reports again after the interval that the site gave", async () => {
-    site.answerHeartbeat = ({ bootCount, seq }) => ({ acknowledged: { bootCount, seq }, intervalSeconds: 1 });
+    site.answerHeartbeat = ({ bootCount, seq }) => ({
+      acknowledged: { bootCount, seq },
+      intervalSeconds: 1,
+      target: null,
+    });
     await runUntilHeard(3);
     expect(orders().slice(0, 3)).toEqual(["1.1", "1.2", "1.3"]);
   });
 
   test("counts boots, not starts of the agent", async () => {
-    site.answerHeartbeat = () => ({ acknowledged: { bootCount: 0, seq: 0 }, intervalSeconds: 60 });
+    site.answerHeartbeat = () => ({
+      acknowledged: { bootCount: 0, seq: 0 },
+      intervalSeconds: 60,
+      target: null,
+    });
     await runUntilHeard(1);
     await runUntilHeard(1);
     await runUntilHeard(1, BOOT_2);
@@ -108,7 +123,11 @@ describe("drp machine run", () => {
 
   test("goes on behind what the site acknowledges, and keeps a boot count that it had lost", async () => {
     writeFileSync(file("boot-count"), "{");
-    site.answerHeartbeat = () => ({ acknowledged: { bootCount: 9, seq: 40 }, intervalSeconds: 1 });
+    site.answerHeartbeat = () => ({
+      acknowledged: { bootCount: 9, seq: 40 },
+      intervalSeconds: 1,
+      target: null,
+    });
     await runUntilHeard(2);
     expect(orders().slice(0, 2)).toEqual(["1.1", "10.1"]);
     expect(JSON.parse(readFileSync(file("boot-count"), "utf8")).bootCount).toBe(10);

@@ -6,12 +6,9 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { formatBytes } from "../../../core/bytes.ts";
 import { DrpError } from "../../../core/errors.ts";
-import { imageDigest } from "../../../images/digest.ts";
 import { planDisk } from "../../../images/disk-plan.ts";
 import type { LoaderFiles } from "../../../images/install-loader.ts";
 import { installDisk } from "../../../images/io/install-disk.ts";
-import type { ImageDigest, Manifest, Payload } from "../../../images/manifest.ts";
-import { verifyManifest } from "../../../images/signature.ts";
 import {
   type InstallOrder,
   type Inventory,
@@ -20,8 +17,6 @@ import {
   type RegisterAnswer,
   type RegisterRequest,
   registerAnswerSchema,
-  type SignedManifest,
-  signedManifestSchema,
 } from "../../protocol.ts";
 import type { FleetTrust } from "../agent-files.ts";
 import type { InstallArguments } from "../kernel-arguments.ts";
@@ -32,6 +27,7 @@ import { ProgressReporter } from "./progress-reporter.ts";
 import { retryWhileUnreachable } from "./retry.ts";
 import { SiteClient } from "./site-client.ts";
 import { stageData } from "./stage-data.ts";
+import { fetchTrustedImage } from "./trusted-image.ts";
 
 export interface InstallContext {
   readonly arguments: InstallArguments;
@@ -122,7 +118,13 @@ async function installImage(
   progress: ProgressReporter,
 ): Promise<void> {
   const { say, inventory, fleet, machine } = session;
-  const image = await fetchManifest(session, order.image);
+  const image = await fetchTrustedImage({
+    client: session.client,
+    digest: order.image,
+    trustedKeys: fleet.imageKeys,
+    architecture: inventory.architecture,
+    say,
+  });
   const { manifest, payload } = image;
   const planned = planDisk({
     disks: inventory.disks,
@@ -141,6 +143,7 @@ async function installImage(
 
   const config = {
     siteUrl: session.arguments.siteUrl,
+    bootUrl: session.arguments.bootUrl,
     ...machine,
     installGeneration: order.installGeneration,
     ...fleet,
@@ -163,41 +166,6 @@ async function installImage(
   } finally {
     frames.close();
   }
-}
-
-interface TrustedImage {
-  readonly signed: SignedManifest;
-  readonly manifest: Manifest;
-  readonly payload: Payload;
-}
-
-/** Nothing that the site says of an image counts until the manifest is the ordered one and signed by a pinned key. */
-async function fetchManifest(session: Session, digest: ImageDigest): Promise<TrustedImage> {
-  const { client, say, fleet, inventory } = session;
-  const signed = await retryWhileUnreachable("fetching the manifest", say, () =>
-    client.get(`/images/${digest}`, signedManifestSchema),
-  );
-  const manifest = verifyManifest(signed, fleet.imageKeys);
-  const actual = imageDigest(signed.manifestText);
-  if (actual !== digest) {
-    throw new DrpError("bundle.tampered", `the site gave image ${actual} instead of ${digest}`, {
-      advice: "Order the install again; if that does not help, look for who answers in the site's name.",
-    });
-  }
-  if (manifest.architecture !== inventory.architecture) {
-    throw new DrpError(
-      "image.wrong-architecture",
-      `${manifest.name}:${manifest.version} is for ${manifest.architecture}; this machine is ${inventory.architecture}`,
-      { advice: `Order an image for ${inventory.architecture}.` },
-    );
-  }
-  const [payload] = manifest.payloads;
-  if (payload?.name !== "rootfs.img") {
-    throw new DrpError("version.unsupported", `${manifest.name}:${manifest.version} has no rootfs.img`, {
-      advice: "Build it for A/B machines, with a rootfs.img.",
-    });
-  }
-  return { signed, manifest, payload };
 }
 
 async function readLoader(folder: string): Promise<LoaderFiles> {

@@ -8,17 +8,27 @@ import { explainError, type Say } from "./console.ts";
 /** Two minutes of waiting in all: longer than a switch or a site agent takes to start. */
 const MAX_TRIES = 10;
 
-/** @param what completes "… failed" on the console */
-export async function retryWhileUnreachable<T>(what: string, say: Say, action: () => Promise<T>): Promise<T> {
+/**
+ * @param what completes "… failed" on the console
+ * @param signal ends the tries
+ */
+export async function retryWhileUnreachable<T>(
+  what: string,
+  say: Say,
+  action: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   for (let failures = 1; ; failures++) {
+    signal?.throwIfAborted();
     try {
       return await action();
     } catch (error) {
-      const isWorthIt = error instanceof DrpError && error.code === "site.unreachable";
+      const isWorthIt =
+        signal?.aborted !== true && error instanceof DrpError && error.code === "site.unreachable";
       if (!isWorthIt || failures === MAX_TRIES) throw error;
       const delayMs = retryDelayMs(failures, Math.random());
       say(`${what} failed, trying again in ${formatDuration(delayMs)}: ${explainError(error)}`);
-      await delay(delayMs);
+      await delay(delayMs, undefined, { signal });
     }
   }
 }

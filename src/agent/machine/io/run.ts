@@ -1,11 +1,8 @@
-/** The agent of an installed machine: checks its health, tells the site, sleeps; and does so whatever fails. */
+/** The agent of an installed machine: checks its health, tells the site, follows its target, sleeps; and does so whatever fails. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { DrpError, describeErrorChain } from "../../../core/errors.ts";
 import { formatDuration } from "../../../core/time.ts";
-import { imageDigest } from "../../../images/digest.ts";
-import { manifestSchema } from "../../../images/manifest.ts";
 import {
   type HealthResult,
   type Heartbeat,
@@ -15,11 +12,15 @@ import {
 import { bootCountSchema, type MachineConfig, machineConfigSchema } from "../agent-files.ts";
 import { retryDelayMs } from "../backoff.ts";
 import { type BootCount, catchUp, countBoot, type HeartbeatOrder, nextHeartbeat } from "../heartbeat.ts";
+import { trialDeadlineSeconds } from "../judge-trial.ts";
 import type { RunArguments } from "../kernel-arguments.ts";
+import { Bell } from "./bell.ts";
 import { explainError, type Say } from "./console.ts";
+import { readHealthChecks } from "./health-checks.ts";
 import { readJsonFile, replaceJsonFile } from "./json-file.ts";
-import { runHealthCheck } from "./run-health-check.ts";
+import type { MachineDisk } from "./machine-disk.ts";
 import { SiteClient } from "./site-client.ts";
+import { Updater } from "./updater.ts";
 
 export interface RunContext {
   readonly arguments: RunArguments;
@@ -27,6 +28,12 @@ export interface RunContext {
   readonly agentVersion: string;
   /** The mounted drp-data partition. */
   readonly dataFolder: string;
+  /** The disk that this system lies on. */
+  readonly findDisk: () => Promise<MachineDisk>;
+  /** Since the kernel's start. */
+  readonly readUptimeSeconds: () => Promise<number>;
+  /** Starts the machine again at once. */
+  readonly reboot: () => Promise<void>;
   readonly say: Say;
   /** Ends the agent; only tests do. */
   readonly signal?: AbortSignal;
@@ -34,8 +41,11 @@ export interface RunContext {
 
 const REINSTALL = "Install the machine again; its data partition is not what an install leaves.";
 
+/** While an update is under way a person sees it move. */
+const UPDATE_INTERVAL_MS = 3_000;
+
 /**
- * Sends heartbeats until `signal` says stop.
+ * Sends heartbeats until `signal` says stop, or the machine is told to start again.
  *
  * @throws {DrpError} input.unreadable when the machine has no identity; nothing after that
  */
@@ -44,18 +54,35 @@ export async function keepReporting(context: RunContext): Promise<void> {
   const home = join(context.dataFolder, "drp");
   const config = await readJsonFile(join(home, "machine.json"), machineConfigSchema, REINSTALL);
   const client = await openClient(home, config);
-  const checkHealth = await prepareHealthChecks(home, context.arguments);
+  const { checks, run: checkHealth } = await readHealthChecks(home, context.arguments);
   const bootCountPath = join(home, "boot-count");
   const boot = countBoot(await readBootCount(bootCountPath, say), bootId);
   await keepBootCount(bootCountPath, boot, say);
 
+  const bell = new Bell();
+  await using updater = await Updater.open({
+    running: { ...context.arguments, bootId },
+    config,
+    client,
+    home,
+    say,
+    findDisk: context.findDisk,
+    reboot: context.reboot,
+    onChange: () => bell.ring(),
+  });
+  using _deadline = await startDeadline(updater, trialDeadlineSeconds(checks), context);
+  const intervalMs = (wantedMs: number) =>
+    updater.isUnderWay ? Math.min(wantedMs, UPDATE_INTERVAL_MS) : wantedMs;
+
   let order: HeartbeatOrder = { bootCount: boot.bootCount, seq: 0 };
   let failures = 0;
-  while (context.signal?.aborted !== true) {
+  while (context.signal?.aborted !== true && !updater.isRebooting) {
     order = nextHeartbeat(order);
     const health = await checkHealth();
+    await updater.noteHealth(health);
+    let pauseMs: number;
     try {
-      const heartbeat = await makeHeartbeat(context, config, order, health);
+      const heartbeat = await makeHeartbeat(context, config, order, health, updater);
       const answer = await client.post("/heartbeat", heartbeat, heartbeatAnswerSchema);
       if (failures > 0 || order.seq === 1) say(`${config.siteUrl} heard: ${describeHealth(health)}`);
       failures = 0;
@@ -64,13 +91,15 @@ export async function keepReporting(context: RunContext): Promise<void> {
         await keepBootCount(bootCountPath, { bootCount: caughtUp.bootCount, bootId }, say);
       }
       order = caughtUp;
-      await pause(answer.intervalSeconds * 1000, context.signal);
+      await updater.heard(answer.target, health);
+      pauseMs = intervalMs(answer.intervalSeconds * 1000);
     } catch (error) {
       failures++;
-      const delayMs = retryDelayMs(failures, Math.random());
-      say(`heartbeat failed, trying again in ${formatDuration(delayMs)}: ${explainError(error)}`);
-      await pause(delayMs, context.signal);
+      pauseMs = intervalMs(retryDelayMs(failures, Math.random()));
+      say(`heartbeat failed, trying again in ${formatDuration(pauseMs)}: ${explainError(error)}`);
     }
+    await updater.endFailedTrial();
+    if (!updater.isRebooting) await bell.sleep(pauseMs, context.signal);
   }
   client.close();
 }
@@ -85,24 +114,6 @@ async function openClient(home: string, config: MachineConfig): Promise<SiteClie
       advice: REINSTALL,
       cause,
     });
-  }
-}
-
-/** The checks of the slot's own manifest; a manifest that is not the booted image's is a failed check itself. */
-async function prepareHealthChecks(
-  home: string,
-  { slot, image }: RunArguments,
-): Promise<() => Promise<HealthResult[]>> {
-  const path = join(home, "slots", slot, "manifest.json");
-  try {
-    const text = await readFile(path, "utf8");
-    if (imageDigest(text) !== image)
-      throw new Error(`it describes ${imageDigest(text)}, and ${image} is running`);
-    const { healthChecks } = manifestSchema.parse(JSON.parse(text));
-    return () => Promise.all(healthChecks.map(runHealthCheck));
-  } catch (error) {
-    const detail = `${path}: ${describeErrorChain(error)}`.slice(0, 4096);
-    return async () => [{ name: "manifest", status: "fail", detail }];
   }
 }
 
@@ -131,6 +142,7 @@ async function makeHeartbeat(
   config: MachineConfig,
   order: HeartbeatOrder,
   health: HealthResult[],
+  updater: Updater,
 ): Promise<Heartbeat> {
   return {
     protocolVersion: MACHINE_PROTOCOL_VERSION,
@@ -141,10 +153,26 @@ async function makeHeartbeat(
     bootId: context.bootId,
     slot: context.arguments.slot,
     image: context.arguments.image,
-    uptimeSeconds: Number.parseFloat(await readFile("/proc/uptime", "utf8")),
+    uptimeSeconds: await context.readUptimeSeconds(),
     sentAt: Date.now(),
     health,
+    slotConfirmed: updater.slotConfirmed,
+    update: updater.report,
   };
+}
+
+/** A timer of its own: a health check or a connection that hangs does not outlast it. */
+async function startDeadline(
+  updater: Updater,
+  deadlineSeconds: number,
+  context: RunContext,
+): Promise<Disposable> {
+  const leftSeconds = Math.max(0, deadlineSeconds - (await context.readUptimeSeconds()));
+  if (updater.isTrial) {
+    context.say(`healthy and heard within ${Math.round(leftSeconds)} s, or the confirmed slot boots again`);
+  }
+  const timer = setTimeout(() => void updater.endLateTrial(deadlineSeconds), leftSeconds * 1000);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** "2 of 3 checks pass; dns: ended with 1" */
@@ -152,8 +180,4 @@ function describeHealth(health: readonly HealthResult[]): string {
   const failed = health.filter(({ status }) => status !== "pass");
   const count = `${health.length - failed.length} of ${health.length} health checks pass`;
   return [count, ...failed.map(({ name, detail }) => `${name}: ${detail}`)].join("; ");
-}
-
-async function pause(durationMs: number, signal: AbortSignal | undefined): Promise<void> {
-  await delay(durationMs, undefined, { signal }).catch(() => undefined);
 }

@@ -18,8 +18,9 @@ export interface TestImage {
   readonly frames: Map<string, Buffer>;
 }
 
-export async function createTestImage(change: Partial<Manifest> = {}): Promise<TestImage> {
-  const plain = countingBytes(CHUNK_BYTES);
+/** @param seed another one gives other plain chunks; zeros and the short last chunk are the same in all */
+export async function createTestImage(change: Partial<Manifest> = {}, seed = 0): Promise<TestImage> {
+  const plain = countingBytes(CHUNK_BYTES, seed);
   const rootfs = Buffer.concat([plain, Buffer.alloc(2 * CHUNK_BYTES), plain, countingBytes(12 * 4096, 9)]);
   const frames = new Map<string, Buffer>();
   const chunks: (string | null)[] = [];

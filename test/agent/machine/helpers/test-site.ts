@@ -40,10 +40,15 @@ export class TestSite implements AsyncDisposable {
   /** Each is given once, before anything else is answered; null is a connection that is cut. */
   readonly failures: (Refusal | null)[] = [];
   signedManifest: SignedManifest | null = null;
+  /** Chunks that were asked for, by digest. */
+  readonly askedChunks: string[] = [];
+  /** Runs before a chunk is given. */
+  beforeChunk: (digest: string) => void = () => undefined;
   frames: ReadonlyMap<string, Buffer> = new Map();
   answerHeartbeat: (heartbeat: Heartbeat) => HeartbeatAnswer = ({ bootCount, seq }) => ({
     acknowledged: { bootCount, seq },
     intervalSeconds: 60,
+    target: null,
   });
 
   readonly caPem: string;
@@ -121,7 +126,10 @@ export class TestSite implements AsyncDisposable {
   }
 
   #serveChunk(request: IncomingMessage, response: ServerResponse): void {
-    const frame = this.frames.get((request.url ?? "").replace("/chunks/", ""));
+    const digest = (request.url ?? "").replace("/chunks/", "");
+    this.askedChunks.push(digest);
+    this.beforeChunk(digest);
+    const frame = this.frames.get(digest);
     response.writeHead(frame === undefined ? 404 : 200);
     response.end(frame);
   }
