@@ -1,91 +1,19 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { get } from "node:https";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { json } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { callApi, freePorts, Hubs, untilReady } from "./helpers/hubs.ts";
 
-let base: string;
-let running: ChildProcess[];
+let hubs: Hubs;
 beforeEach(() => {
-  base = mkdtempSync(join(tmpdir(), "drp-serve-"));
-  running = [];
+  hubs = new Hubs();
 });
-afterEach(async () => {
-  for (const child of running) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    const exited = once(child, "exit");
-    child.kill("SIGKILL");
-    await exited;
-  }
-  rmSync(base, { recursive: true, force: true });
-});
+afterEach(() => hubs[Symbol.asyncDispose]());
 
-interface Served {
-  readonly child: ChildProcess;
-  /** Everything on stderr so far. */
-  readonly words: () => string;
-  readonly exited: Promise<unknown[]>;
-}
-
-function startServe(...flags: string[]): Served {
-  const main = join(import.meta.dirname, "../../src/main.ts");
-  const child = spawn(process.execPath, [main, "serve", ...flags], {
-    cwd: base,
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  running.push(child);
-  let words = "";
-  child.stderr?.on("data", chunk => {
-    words += chunk;
-  });
-  return { child, words: () => words, exited: once(child, "close") };
-}
-
-async function untilReady(served: Served): Promise<void> {
-  while (!served.words().includes("admin token")) {
-    const ended = await Promise.race([
-      once(served.child.stderr ?? served.child, "data"),
-      served.exited.then(() => "ended"),
-    ]);
-    if (ended === "ended") throw new Error(`drp serve ended:\n${served.words()}`);
-  }
-}
-
-async function freePorts(): Promise<{ flags: string[]; api: number }> {
-  const servers = await Promise.all(
-    Array.from({ length: 5 }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const ports = servers.map(server => (server.address() as { port: number }).port);
-  await Promise.all(servers.map(server => once(server.close(), "close")));
-  const names = ["--api-port", "--boot-port", "--machine-channel-port", "--site-channel-port", "--tftp-port"];
-  return { flags: names.flatMap((name, index) => [name, String(ports[index])]), api: ports[0] ?? 0 };
-}
-
-async function getJson(port: number, path: string, data: string): Promise<unknown> {
-  const token = readFileSync(join(data, "admin.token"), "utf8").trim();
-  const [response] = await once(
-    get({
-      host: "localhost",
-      port,
-      path,
-      ca: readFileSync(join(data, "ca.pem")),
-      headers: { authorization: `Bearer ${token}` },
-    }),
-    "response",
-  );
-  return json(response);
-}
+const startServe = (...flags: string[]) => hubs.start(...flags);
+const getJson = (port: number, path: string, data: string) => callApi(port, "GET", path, data);
 
 test("the hub starts without configuration, says what is off and why, and stops in order at SIGTERM", async () => {
-  const data = join(base, "data");
+  const data = join(hubs.folder, "data");
   const { flags, api } = await freePorts();
   const served = startServe("--data", data, ...flags);
   await untilReady(served);
@@ -107,7 +35,7 @@ test("the hub starts without configuration, says what is off and why, and stops 
 });
 
 test("a second hub on the same data or the same port ends with 1 and says what to do; the first goes on", async () => {
-  const data = join(base, "data");
+  const data = join(hubs.folder, "data");
   const first = await freePorts();
   const hub = startServe("--data", data, ...first.flags);
   await untilReady(hub);
@@ -118,7 +46,7 @@ test("a second hub on the same data or the same port ends with 1 and says what t
 
   const samePort = startServe(
     "--data",
-    join(base, "other"),
+    join(hubs.folder, "other"),
     ...(await freePorts()).flags,
     "--api-port",
     String(first.api),
@@ -130,7 +58,7 @@ test("a second hub on the same data or the same port ends with 1 and says what t
 });
 
 test("a hub that was killed starts again on the same data", async () => {
-  const data = join(base, "data");
+  const data = join(hubs.folder, "data");
   const { flags, api } = await freePorts();
   const hub = startServe("--data", data, ...flags);
   await untilReady(hub);
@@ -151,7 +79,7 @@ test.each([
     "none.yaml: the configuration file cannot be read",
   ],
 ])("%s ends it at once, without a stack trace", async (_name, flags, code, words) => {
-  const served = startServe("--data", join(base, "data"), ...flags);
+  const served = startServe("--data", join(hubs.folder, "data"), ...flags);
   expect(await served.exited).toEqual([code, null]);
   expect(served.words()).toContain(words);
   expect(served.words()).not.toMatch(/ {4}at /);
