@@ -21,13 +21,14 @@ export function RolloutCard({ rollout, fleet, now }: Props) {
       <div class="row">
         <h3>
           <span class="quiet">{fromNames(rollout, fleet)} → </span>
-          {plan.imageName} <span class={`pill ${tone}`}>{stateLabel(state.kind)}</span>
+          {plan.imageName}{" "}
+          <span class={`pill ${tone}`} aria-live="polite">
+            {stateLabel(state.kind)}
+          </span>
         </h3>
         <RolloutActions rollout={rollout} role={fleet.session.role} />
       </div>
-      <p class={`explained ${tone}`} aria-live="polite">
-        {explainRollout(rollout, now)}
-      </p>
+      <p class={`explained ${tone}`}>{explainRollout(rollout, now)}</p>
       <WaveSteps rollout={rollout} />
       {plan.waves.map((_wave, index) => (
         <WaveSites key={index} rollout={rollout} index={index} />
@@ -57,7 +58,7 @@ function WaveSteps({ rollout }: { rollout: Rollout }) {
         return (
           <li key={index} class={`step ${waveTone(state)}`}>
             <strong>Wave {index + 1}</strong> <span class={`pill ${waveTone(state)}`}>{state.kind}</span>
-            <span class="quiet">
+            <span class="quiet detail">
               {label.endsWith("%") ? `to ${label}: ` : ""}
               {plural(sites.length, "site")}
             </span>

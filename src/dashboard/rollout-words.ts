@@ -46,7 +46,7 @@ function explainWaves({ waves }: Rollout, now: number): string {
   const name = `Wave ${index + 1} of ${waves.length}`;
   switch (wave.kind) {
     case "open":
-      return `${name} is open since ${formatDuration(now - wave.openedAt)}: machines are updated one after another.`;
+      return `${name} has been open for ${formatDuration(now - wave.openedAt)}: in each site one machine is updated after another.`;
     case "soaking":
       return `${name} is updated; its health is watched for another ${formatDuration(wave.until - now)}.`;
     case "held":

@@ -47,10 +47,10 @@ function Site({ site, machines }: { site: PlannedSite; machines: Rollout["machin
       <div class="row">
         <strong>{site.name}</strong>
         <span class="quiet figures">
-          {rows.length === 0 ? "runs it already" : `${settled} of ${plural(rows.length, "machine")}`}
+          {rows.length === 0 ? "runs it already" : `${settled} of ${plural(rows.length, "machine")} done`}
         </span>
       </div>
-      {rows.length > 0 && (
+      {settled < rows.length && (
         <progress
           aria-label={`Site ${site.name}`}
           max={100}
@@ -80,7 +80,7 @@ function Machine({ name, progress }: { name: string; progress: MachineProgress }
           {...(percent === undefined ? {} : { value: percent })}
         />
       )}
-      {"reason" in progress && <span class="quiet">{progress.reason}</span>}
+      {"reason" in progress && <span class="quiet detail">{progress.reason}</span>}
     </li>
   );
 }

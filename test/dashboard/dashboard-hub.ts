@@ -13,6 +13,7 @@ import type { Store } from "../../src/store/ports.ts";
 import { siteRecord, tokenRecord } from "../store/records.ts";
 
 export const TOKEN = "drp_admin";
+export const VIEWER_TOKEN = "drp_viewer";
 
 export interface DashboardHub extends AsyncDisposable {
   readonly url: string;
@@ -27,6 +28,15 @@ export async function startDashboardHub(): Promise<DashboardHub> {
     {
       kind: "insert-token",
       token: tokenRecord({ name: "admin", role: "admin", secretHash: hashTokenSecret(TOKEN) }),
+    },
+    {
+      kind: "insert-token",
+      token: tokenRecord({
+        id: "t-2",
+        name: "viewer",
+        role: "viewer",
+        secretHash: hashTokenSecret(VIEWER_TOKEN),
+      }),
     },
   ]);
   const ca = await openCertificateAuthority(folder, ["localhost"], Date.now());

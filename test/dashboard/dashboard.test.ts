@@ -1,9 +1,10 @@
 import type { Browser, Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { bootIdOf, moveRollout, rolledBack, rolloutRecord, twoSites, writing } from "../helpers/rollouts.ts";
 import { digestOf, machineRecord, macOf, newEvent } from "../store/records.ts";
 import { missingBrowser, startBrowser } from "./browser.ts";
-import { type DashboardHub, startDashboardHub, TOKEN } from "./dashboard-hub.ts";
+import { type DashboardHub, startDashboardHub, TOKEN, VIEWER_TOKEN } from "./dashboard-hub.ts";
 import { wholeFleet } from "./fleet.ts";
 
 const missing = missingBrowser();
@@ -111,6 +112,92 @@ describe.skipIf(missing !== undefined)("the dashboard", () => {
     await page.keyboard.press("Escape");
     await panel.waitFor({ state: "detached" });
     expect(await page.evaluate("document.activeElement.textContent")).toBe("till-2");
+  });
+
+  /** The fleet of two stores, with app:v2 on its way. */
+  async function openRolloutPage(token = TOKEN) {
+    const opened = await openPage();
+    const now = Date.now();
+    const { store } = opened.hub;
+    const { state, waves, machines } = rolledBack(now - 600_000);
+    const earlier = rolloutRecord(now - 600_000, { id: "r-0" });
+    await store.commit([...twoSites(now), { kind: "insert-rollout", rollout: earlier }]);
+    await moveRollout(store, "r-0", { state, waves, machines });
+    await store.commit([{ kind: "insert-rollout", rollout: rolloutRecord(now) }]);
+    await signIn(opened.page, token);
+    const card = opened.page.getByRole("article", { name: "Rollout of app:v2" });
+    await card.waitFor();
+    return { ...opened, card, now };
+  }
+
+  test("shows a rollout that starts, and its machines as they move, without a reload", async () => {
+    const { hub, page, complaints } = await openPage();
+    const now = Date.now();
+    await hub.store.commit(twoSites(now));
+    await signIn(page);
+    await page.getByRole("row", { name: /till-1/ }).waitFor();
+    await hub.store.commit([
+      { kind: "insert-rollout", rollout: rolloutRecord(now) },
+      { kind: "append-event", event: newEvent({ kind: "rollout.started", facts: { rollout: "r-1" } }) },
+    ]);
+    const card = page.getByRole("article", { name: "Rollout of app:v2" });
+    await card.getByText("Wave 1 of 2 has been open").waitFor();
+    await card.getByText("app:v1 →").waitFor();
+    const { machines } = rolloutRecord(now);
+    await moveRollout(hub.store, "r-1", { machines: { ...machines, "m-1": writing(now, 0.43) } });
+    await card.getByText("fetching 43%").waitFor();
+    expect(await card.getByRole("progressbar", { name: "Update of till-1" }).getAttribute("value")).toBe(
+      "43",
+    );
+    expect(complaints).toEqual([]);
+  });
+
+  test("pauses a rollout, says who did, and goes on with it", async () => {
+    const { hub, card } = await openRolloutPage();
+    await card.getByRole("button", { name: "Pause" }).click();
+    await card.getByText("Paused by admin just now.").waitFor();
+    expect((await hub.store.findRollout("r-1"))?.state.kind).toBe("paused");
+    await card.getByRole("button", { name: "Resume" }).click();
+    await card.getByText("Wave 1 of 2 has been open").waitFor();
+  });
+
+  test("rolls back only after a second yes", async () => {
+    const { hub, page, card } = await openRolloutPage();
+    await card.getByRole("button", { name: "Roll back…" }).click();
+    const dialog = page.getByRole("dialog", { name: "Roll app:v2 back?" });
+    await dialog.getByRole("button", { name: "Keep going" }).click();
+    expect((await hub.store.findRollout("r-1"))?.state.kind).toBe("running");
+    await card.getByRole("button", { name: "Roll back…" }).click();
+    await dialog.getByRole("button", { name: "Roll back" }).click();
+    await card.getByText("Admin ordered it. Going back by itself").waitFor();
+    expect((await hub.store.findRollout("r-1"))?.state.kind).toBe("rolling-back");
+  });
+
+  test("gives a viewer no buttons", async () => {
+    const { card } = await openRolloutPage(VIEWER_TOKEN);
+    await card.getByText("Wave 1 of 2 has been open").waitFor();
+    expect(await card.getByRole("button").count()).toBe(0);
+  });
+
+  test("says why a rollout was undone, with digest and boot id of every machine", async () => {
+    const { hub, page, card, now } = await openRolloutPage();
+    const { state, waves, machines } = rolledBack(now);
+    await moveRollout(hub.store, "r-1", { state, waves, machines });
+    await card
+      .getByText("Wave 1 failed: till-1 fell back: app: exit code 7 after 3 s. Undone: 3 of 3")
+      .waitFor();
+    const proof = card.getByRole("list", { name: "Proof of the rollback" }).getByRole("listitem");
+    expect(await proof.first().textContent()).toMatch(
+      new RegExp(`till-1.*app:v1.*sha256:aaaaaaaaaaaa.*${bootIdOf(1, 3)}`),
+    );
+    expect(await proof.count()).toBe(3);
+    await page.getByText("Earlier rollouts (1)").waitFor();
+  });
+
+  test("a rollout fits 360 pixels without scrolling sideways", async () => {
+    const { page } = await openRolloutPage();
+    await page.setViewportSize({ width: 360, height: 700 });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(360);
   });
 
   test("fits 360 pixels without scrolling sideways", async () => {
