@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { crc32 } from "../../../src/images/crc32.ts";
 import {
   type DiskGeometry,
+  decodeGpt,
   type EncodedGpt,
   encodeGpt,
   type GptTable,
@@ -101,15 +102,30 @@ describe("encodeGpt()", () => {
   });
 });
 
-describe("recogniseGpt()", () => {
-  function headOf(sectorBytes: number): Buffer {
-    const head = Buffer.alloc(MIB);
-    const { primaryHeader, rest } = encodeGpt(TABLE, { sizeBytes: 32 * MIB, sectorBytes });
-    head.set(primaryHeader.bytes, primaryHeader.offsetBytes);
-    for (const { bytes, offsetBytes } of rest.slice(0, 1)) head.set(bytes, offsetBytes);
-    return head;
-  }
+function headOf(sectorBytes: number): Buffer {
+  const head = Buffer.alloc(MIB);
+  const { primaryHeader, rest } = encodeGpt(TABLE, { sizeBytes: 32 * MIB, sectorBytes });
+  head.set(primaryHeader.bytes, primaryHeader.offsetBytes);
+  for (const { bytes, offsetBytes } of rest.slice(0, 1)) head.set(bytes, offsetBytes);
+  return head;
+}
 
+describe("decodeGpt()", () => {
+  test.each([512, 4096])("gives back the partitions of a table with sectors of %i bytes", sectorBytes => {
+    const expected = TABLE.partitions.map((partition, index) => ({ ...partition, number: index + 1 }));
+    expect(decodeGpt(headOf(sectorBytes), sectorBytes)).toEqual(expected);
+    expect(decodeGpt(headOf(sectorBytes).subarray(0, 6 * 4096), sectorBytes)).toEqual(expected);
+  });
+
+  test("sees no table where one bit of an entry is wrong, or entries are missing", () => {
+    const head = headOf(512);
+    expect(decodeGpt(head.subarray(0, 33 * 512), 512)).toBeUndefined();
+    head.writeUInt8(head.readUInt8(1024 + 40) ^ 1, 1024 + 40);
+    expect(decodeGpt(head, 512)).toBeUndefined();
+  });
+});
+
+describe("recogniseGpt()", () => {
   test.each([512, 4096])("names GUID and labels of a table with sectors of %i bytes", sectorBytes => {
     expect(recogniseGpt(headOf(sectorBytes), sectorBytes)).toEqual({
       diskGuid: TABLE.diskGuid,
