@@ -18,6 +18,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return (await import("./agent/machine/main.ts")).runMachine(rest);
     case "boot-process":
       return (await import("./pxe/main.ts")).runBootProcess();
+    case "site":
+      return (await import("./agent/site/main.ts")).runSite(rest);
     case "serve":
       return (await import("./daemon/main.ts")).runServe(rest);
     default:

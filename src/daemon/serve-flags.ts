@@ -1,4 +1,4 @@
-/** The flags of `drp serve`: `--config`, and one for each setting that is a single value. */
+/** The flags of `drp serve` and `drp site run`: `--config`, and one for each setting that is a single value. */
 import { parseArgs } from "node:util";
 import { flagOf, overlayKeys, variableOf } from "./config-keys.ts";
 
@@ -7,7 +7,14 @@ export type ServeCommand =
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "wrong"; readonly reason: string };
 
-export function readServeFlags(args: readonly string[]): ServeCommand {
+/** What `--help` says first. */
+export interface RoleHelp {
+  /** "drp serve" */
+  readonly command: string;
+  readonly summary: string;
+}
+
+export function readServeFlags(args: readonly string[], help: RoleHelp): ServeCommand {
   const names = ["config", ...overlayKeys().map(({ key }) => flagOf(key))];
   try {
     const { values } = parseArgs({
@@ -17,8 +24,8 @@ export function readServeFlags(args: readonly string[]): ServeCommand {
         ...Object.fromEntries(names.map(name => [name, TEXT])),
       },
     });
-    const { help, ...flags } = values as { help?: boolean } & Record<string, string | undefined>;
-    return help === true ? { kind: "help", text: helpText() } : { kind: "serve", flags };
+    const { help: asked, ...flags } = values as { help?: boolean } & Record<string, string | undefined>;
+    return asked === true ? { kind: "help", text: helpText(help) } : { kind: "serve", flags };
   } catch (error) {
     return { kind: "wrong", reason: error instanceof Error ? error.message : String(error) };
   }
@@ -26,10 +33,10 @@ export function readServeFlags(args: readonly string[]): ServeCommand {
 
 const TEXT = { type: "string" } as const;
 
-function helpText(): string {
+function helpText({ command, summary }: RoleHelp): string {
   const flags = overlayKeys().map(
     ({ key }) => `  --${flagOf(key).padEnd(24)} ${key.padEnd(20)} ${variableOf(key)}`,
   );
   const config = `  --${"config FILE".padEnd(24)} ${"".padEnd(20)} DRP_CONFIG`;
-  return `Usage: drp serve [flags]\n\nRuns the hub: API, dashboard, images, and a local site.\n\n  flag                       key in drp.yaml      variable\n${[config, ...flags].join("\n")}\n\nEvery key is explained in docs/config.md.\n`;
+  return `Usage: ${command} [flags]\n\n${summary}\n\n  flag                       key in drp.yaml      variable\n${[config, ...flags].join("\n")}\n\nEvery key is explained in docs/config.md.\n`;
 }

@@ -1,19 +1,23 @@
-/** What people read when the hub has started: what is on and where, what is off and why. */
-import type { Status } from "../api/wire.ts";
+/** What people read when a role has started: what is on and where, what is off and why. */
 
 interface BannerInput {
-  readonly status: Status;
-  readonly dataFolder: string;
-  readonly adminTokenFile: string;
+  /** "drp 1.2.3 is running" */
+  readonly title: string;
+  readonly services: readonly {
+    readonly name: string;
+    readonly state: "on" | "off";
+    readonly detail: string;
+  }[];
+  /** What else is good to know: label and text. */
+  readonly facts: readonly (readonly [label: string, detail: string])[];
 }
 
-export function formatStartBanner({ status, dataFolder, adminTokenFile }: BannerInput): string {
-  const rows = status.services.map(({ name, state, detail }) => [
-    `${name} ${state === "off" ? "off" : ""}`.trim(),
-    detail,
-  ]);
-  rows.push(["data", dataFolder], ["admin token", `${adminTokenFile} (the CLI on this host finds it)`]);
-  const width = Math.max(...rows.map(([label = ""]) => label.length));
-  const lines = rows.map(([label = "", detail = ""]) => `  ${label.padEnd(width)}  ${detail}`);
-  return `drp ${status.version} is running\n${lines.join("\n")}\n`;
+export function formatStartBanner({ title, services, facts }: BannerInput): string {
+  const rows = [
+    ...services.map(({ name, state, detail }) => [state === "off" ? `${name} off` : name, detail] as const),
+    ...facts,
+  ];
+  const width = Math.max(...rows.map(([label]) => label.length));
+  const lines = rows.map(([label, detail]) => `  ${label.padEnd(width)}  ${detail}`);
+  return `${title}\n${lines.join("\n")}\n`;
 }

@@ -1,4 +1,4 @@
-/** The one folder that holds everything the hub must not lose, and the lock that lets one hub at a time use it. */
+/** The one folder that holds everything that a hub or a site must not lose, and the lock that lets one process at a time use it. */
 import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import Database from "better-sqlite3";
@@ -44,7 +44,7 @@ function lockFolder(path: string, nativeBinding: string | undefined): Database.D
     lock?.close();
     const busy = error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY");
     if (!busy) throw unwritable(path, error);
-    throw new DrpError("data.locked", `another drp serve already uses the data folder ${path}`, {
+    throw new DrpError("data.locked", `another drp already uses the data folder ${path}`, {
       advice: `Stop it first (\`fuser ${join(path, "lock.db")}\` names its process), or give this one its own folder: --data FOLDER`,
       facts: { folder: path },
     });

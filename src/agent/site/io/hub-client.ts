@@ -38,7 +38,8 @@ export class HubClient {
   /** @throws {DrpError} hub.unreachable, or the hub's own code when it refuses */
   async sync(request: Omit<SyncRequest, "protocolVersion">): Promise<SyncAnswer> {
     const json = { protocolVersion: SITE_PROTOCOL_VERSION, ...request };
-    return this.#parse("/sync", await this.#ask("/sync", json), syncAnswerSchema);
+    const holdMs = request.reports.length === 0 ? POLL_MS : 0;
+    return this.#parse("/sync", await this.#ask("/sync", json, holdMs), syncAnswerSchema);
   }
 
   /** Undefined when the hub does not hold it. @throws {DrpError} as `sync` */
@@ -77,8 +78,9 @@ export class HubClient {
     });
   }
 
-  async #ask(path: string, json?: unknown): Promise<Buffer> {
-    const { status, body } = await this.#send(path, json).catch(cause => {
+  /** @param holdMs how long the hub may let the answer wait */
+  async #ask(path: string, json?: unknown, holdMs = 0): Promise<Buffer> {
+    const { status, body } = await this.#send(path, json, TIMEOUT_MS + holdMs).catch(cause => {
       throw new DrpError("hub.unreachable", `${this.#url} does not answer`, {
         advice: "Check the WAN line and that `drp serve` runs; the site goes on by itself and tries again.",
         cause,
@@ -92,14 +94,14 @@ export class HubClient {
     throw new DrpError(code as ErrorCode, detail, advice === undefined ? {} : { advice });
   }
 
-  #send(path: string, json: unknown): Promise<{ status: number; body: Buffer }> {
+  #send(path: string, json: unknown, timeoutMs: number): Promise<{ status: number; body: Buffer }> {
     const content = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
     const options = {
       agent: this.#agent,
       method: content === undefined ? "GET" : "POST",
       headers:
         content === undefined ? {} : { "content-type": "application/json", "content-length": content.length },
-      signal: AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(POLL_MS + TIMEOUT_MS)]),
+      signal: AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(timeoutMs)]),
     };
     return new Promise((resolve, reject) => {
       const request = httpsRequest(`${this.#url}${path}`, options, response => {

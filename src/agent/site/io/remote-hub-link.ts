@@ -17,7 +17,7 @@ import type { HubClient } from "./hub-client.ts";
 import { OutboxFile } from "./outbox-file.ts";
 
 export interface RemoteHubLinkOptions {
-  readonly hub: Pick<HubClient, "sync">;
+  readonly hub: Pick<HubClient, "sync" | "close">;
   /** Holds the outbox and the hub's view; made where it is missing. */
   readonly folder: string;
   /** What this site is until the hub has told it more. */
@@ -81,8 +81,10 @@ export class RemoteHubLink implements HubLink {
     this.#loops = Promise.all([this.#repeat(() => this.#send()), this.#repeat(() => this.#poll())]);
   }
 
+  /** Ends the talk; what the hub has not heard stays in the outbox. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#options.hub.close();
     this.#news.resolve();
     await this.#loops;
     await this.#lastAnswer;
