@@ -51,8 +51,7 @@ export async function joinFleet({ token, hubUrl, names }: JoinOptions): Promise<
   }
   const base = readHubUrl(hubUrl);
   const caPem = await fetchCa(base, pinned);
-  const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
-  const certificateRequestPem = await makeRequest(keys, names);
+  const { keyPem, certificateRequestPem } = await createSiteKey(names);
   const answer = await ask(
     new URL("/api/v1/sites/join", base),
     { method: "POST", ca: caPem },
@@ -66,7 +65,7 @@ export async function joinFleet({ token, hubUrl, names }: JoinOptions): Promise<
     siteName: joined.siteName,
     hubUrl: channel.origin,
     caPem,
-    tls: { key: await exportKey(keys.privateKey), cert: joined.certificatePem },
+    tls: { key: keyPem, cert: joined.certificatePem },
   };
 }
 
@@ -98,25 +97,26 @@ function fingerprintOf(pem: string): string {
   }
 }
 
-async function makeRequest(keys: webcrypto.CryptoKeyPair, names: readonly string[]): Promise<string> {
+/** A P-256 key, and a PKCS #10 request for these addresses and DNS names. */
+export async function createSiteKey(
+  names: readonly string[],
+): Promise<{ keyPem: string; certificateRequestPem: string }> {
+  const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
+  const alternativeNames = names.map(value => ({ type: isIP(value) === 0 ? "dns" : "ip", value }) as const);
   const request = await Pkcs10CertificateRequestGenerator.create(
     {
       name: "CN=drp site",
       keys,
       signingAlgorithm: P256,
-      extensions: [
-        new SubjectAlternativeNameExtension(
-          names.map(value => ({ type: isIP(value) === 0 ? "dns" : "ip", value }) as const),
-        ),
-      ],
+      extensions: [new SubjectAlternativeNameExtension(alternativeNames)],
     },
     webcrypto,
   );
-  return request.toString("pem");
-}
-
-async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  return `${PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY")}\n`;
+  const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return {
+    keyPem: `${PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`,
+    certificateRequestPem: request.toString("pem"),
+  };
 }
 
 /** @throws {DrpError} hub.unreachable, or the hub's own code when it refuses */
