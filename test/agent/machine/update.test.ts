@@ -6,6 +6,7 @@ import { createMachineKey } from "../../../src/agent/machine/io/machine-key.ts";
 import { keepReporting } from "../../../src/agent/machine/io/run.ts";
 import { stageData } from "../../../src/agent/machine/io/stage-data.ts";
 import type { Heartbeat, MachineTarget } from "../../../src/agent/protocol.ts";
+import { writeSlotConfig } from "../../../src/images/io/boot-volume.ts";
 import { encodeChunk } from "../../../src/images/io/chunk-codec.ts";
 import { CHUNK_BYTES } from "../../../src/images/manifest.ts";
 import { TemporaryFolder } from "../../images/disk/system-tools.ts";
@@ -235,7 +236,11 @@ describe("an update", () => {
     expect(last()?.update?.reason).toBe("the site acknowledged no heartbeat within 125 s");
   });
 
-  test("with a tampered chunk fails, and the slot says that it holds nothing", async () => {
+  test("with a tampered chunk fails, and the slot no longer says that it holds the older image", async () => {
+    const { esp, slots } = disk.machineDisk;
+    const { partitionGuid } = slots.b;
+    await writeSlotConfig(esp, "b", { partitionGuid, digest: v1.digest, kernelArguments: [] });
+    expect(disk.slotDigest("b")).toBe(v1.digest);
     const [first = ""] = v2.frames.keys();
     v2.frames.set(first, await encodeChunk(Buffer.alloc(CHUNK_BYTES, 1)));
     expect(await boot(inPhase("failed"))).toBe("heard");
