@@ -22,6 +22,8 @@ export interface BarProgress {
 export interface Screen {
   /** @param text lines, each ended by a newline; the last ones find no room where the terminal is low */
   show(text: string): void;
+  /** The last view, whole, however low the terminal is: it stays. */
+  end(text: string): void;
 }
 
 export interface CliContext {

@@ -1,5 +1,5 @@
 /** Readers of flag values. What they refuse is a usage error that names the flag. */
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 /** "90s", "10m", "2h", "7d" → milliseconds. */
 export function parseDuration(text: string): number {
@@ -7,6 +7,13 @@ export function parseDuration(text: string): number {
   const unit = UNIT_MS[match?.[2] ?? ""];
   if (match === null || unit === undefined) throw new InvalidArgumentError("Write it as 90s, 10m, 2h or 7d.");
   return Number(match[1]) * unit;
+}
+
+/** A flag for a duration, whose help shows the default as people write it. */
+export function durationOption(flags: string, description: string, defaultText: string): Option {
+  return new Option(flags, description)
+    .argParser(parseDuration)
+    .default(parseDuration(defaultText), defaultText);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -3,6 +3,7 @@ import type { Rollout } from "../api/wire.ts";
 import type { CliContext } from "./cli.ts";
 import { rolloutChanges } from "./format/rollout-changes.ts";
 import { renderRollout } from "./format/rollout-view.ts";
+import { isEnded } from "./format/rollout-words.ts";
 import { formatTime } from "./format/words.ts";
 
 export type ShowRollout = (rollout: Rollout) => void;
@@ -23,8 +24,11 @@ export function showOnStdout(context: CliContext, nameOf: (digest: string) => st
     });
   }
   const { widthColumns } = out.device;
-  return rollout =>
-    screen.show(renderRollout(rollout, { now: context.now(), nameOf, widthColumns, paint: out.paint }));
+  return rollout => {
+    const text = renderRollout(rollout, { now: context.now(), nameOf, widthColumns, paint: out.paint });
+    if (isEnded(rollout.state)) screen.end(text);
+    else screen.show(text);
+  };
 }
 
 /** Beside an answer for programs: lines on stderr. */

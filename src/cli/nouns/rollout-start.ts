@@ -8,7 +8,7 @@ import { exitCodeOfEnd, followRollout } from "../follow-rollout.ts";
 import { renderPlan } from "../format/plan-view.ts";
 import { machineCount, plural } from "../format/rollout-words.ts";
 import { readImageNames } from "../image-names.ts";
-import { parseDuration } from "../options.ts";
+import { durationOption } from "../options.ts";
 import { showOnStderr, showOnStdout } from "../rollout-reporter.ts";
 
 interface RequestOptions {
@@ -22,8 +22,6 @@ interface RequestOptions {
   readonly seed?: string;
   readonly plan?: string;
 }
-
-const MINUTE_MS = 60_000;
 
 export function addRolloutStart(cli: Cli, rollout: Command): void {
   const plan = withRequest(
@@ -39,7 +37,7 @@ export function addRolloutStart(cli: Cli, rollout: Command): void {
 
   const start = withRequest(rollout.command("start").description("bring an image to the fleet, wave by wave"))
     .option("--wait", "stay until it is done or rolled back")
-    .option("--timeout <duration>", "how long --wait stays", parseDuration, 60 * MINUTE_MS);
+    .addOption(durationOption("--timeout <duration>", "how long --wait stays", "1h"));
   cli.on<RequestOptions & { wait?: true; timeout: number }>(start, async ({ context, options }) => {
     const started = await orRefusal(context.api().post("/rollouts", requestOf(options), rolloutSchema));
     if (options.wait === undefined) {
@@ -76,8 +74,8 @@ function withRequest(command: Command): Command {
         .default("ab"),
     )
     .option("--machine <machine>", "only this one, by name or id")
-    .option("--soak <duration>", "of health after each wave", parseDuration, MINUTE_MS)
-    .option("--timeout-per-machine <duration>", "until it must be confirmed", parseDuration, 15 * MINUTE_MS)
+    .addOption(durationOption("--soak <duration>", "of health after each wave", "60s"))
+    .addOption(durationOption("--timeout-per-machine <duration>", "until it must be confirmed", "15m"))
     .option("--seed <text>", "draws the order of the sites (default: from the image)")
     .option("--plan <hash>", "run exactly the plan with this hash, or refuse");
 }
