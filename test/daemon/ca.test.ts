@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, createServer } from "node:tls";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createSiteKey } from "../../src/agent/site/io/join-fleet.ts";
 import { openCertificateAuthority } from "../../src/daemon/io/ca.ts";
 
 const DAY_MS = 86_400_000;
@@ -73,4 +74,44 @@ test("an authority without its key is refused, and nothing is replaced", async (
   writeFileSync(join(dir, "ca.key"), "nonsense");
   await expect(open()).rejects.toMatchObject({ code: "data.unwritable" });
   expect(caPem).toContain("BEGIN CERTIFICATE");
+});
+
+const issue = async (names: string[], change = (pem: string) => pem) => {
+  const ca = await open();
+  const { certificateRequestPem } = await createSiteKey(names);
+  return ca.issueSiteCertificate({
+    certificateRequestPem: change(certificateRequestPem),
+    siteId: "s-1",
+    now: Date.now(),
+  });
+};
+
+test("a site's certificate holds its addresses for a year, as a server and as a client, and signs nothing", async () => {
+  const { certificatePem, keyFingerprint } = await issue(["10.9.0.1", "site.shop.example"]);
+  const certificate = new X509Certificate(certificatePem);
+  expect(certificate.checkIP("10.9.0.1")).toBe("10.9.0.1");
+  expect(certificate.checkHost("site.shop.example")).toBe("site.shop.example");
+  expect(certificate.ca).toBe(false);
+  expect(certificate.keyUsage).toEqual(["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]);
+  const lifeDays = (certificate.validToDate.getTime() - Date.now()) / DAY_MS;
+  expect(lifeDays).toBeCloseTo(365, 0);
+  expect(keyFingerprint).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test.each([["hub.example.com"], ["HUB.example.com"], ["*.example.com"], ["127.0.0.1"], ["0:0:0:0:0:0:0:1"]])(
+  "a site gets no certificate for %s, which is the hub's own name",
+  async name => {
+    await expect(issue(["10.9.0.1", name])).rejects.toMatchObject({
+      code: "request.invalid",
+      message: expect.stringContaining("the hub's own name"),
+    });
+  },
+);
+
+test("a request that is malformed, or names no address, is refused with the reason", async () => {
+  await expect(issue(["10.9.0.1"], () => "nonsense")).rejects.toMatchObject({ code: "request.invalid" });
+  await expect(issue([])).rejects.toMatchObject({
+    code: "request.invalid",
+    message: expect.stringContaining("no address"),
+  });
 });

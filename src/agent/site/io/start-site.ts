@@ -140,12 +140,20 @@ export async function startSite(options: SiteOptions): Promise<Site> {
             state: "off",
             detail: `${bootFiles} has no ramdisk.img; make it with: npm run build`,
           },
-      ...bootProcess.services.map(describeService),
+      ...bootProcess.services.map(service =>
+        service.service === "dhcp" && options.dhcp === null ? DHCP_OFF : describeService(service),
+      ),
     ],
     leases: () => bootProcess.leases(),
     stop: () => running.disposeAsync(),
   };
 }
+
+const DHCP_OFF = {
+  name: "dhcp",
+  state: "off",
+  detail: "no subnet to give addresses from; add dhcp.subnets to the configuration (docs/config.md)",
+} as const;
 
 /** What the machine with this address boots, with a token in it where it leads into the ramdisk. */
 async function planBoot(
