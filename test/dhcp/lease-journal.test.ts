@@ -1,6 +1,6 @@
-import { mkdtemp, open, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { macFromBytes } from "../../src/core/mac.ts";
@@ -109,18 +109,15 @@ describe("the lease journal's file", () => {
     expect(await readFile(path)).toEqual(damaged);
   });
 
-  it("rejects what could not be written, and accepts again once the disk is well", async () => {
-    // A folder in the place of the new file makes every compaction fail; a closed handle makes the write fail.
-    let kept: DurableChange[] = [];
+  it("rejects what could not be written, and holds everything again once the disk is well", async () => {
+    const kept = [lease(1)];
     const journal = await (await openLeaseJournal(path)).start(() => kept);
-    await journal.append(lease(1));
     await journal.close();
-    const blocker = await open(`${path}.new`, "wx", 0o000);
-    await blocker.close();
-    await rm(`${path}.new`);
-    kept = [lease(1)];
-    await journal.append(lease(2));
-    expect(decodeJournal(await readFile(path), path).changes).toEqual([lease(1), lease(2)]);
+    await rm(dirname(path), { recursive: true });
+    await expect(journal.append(lease(2))).rejects.toMatchObject({ code: "ENOENT" });
+    await mkdir(dirname(path));
+    await journal.append(lease(3));
+    expect(decodeJournal(await readFile(path), path).changes).toEqual([lease(1), lease(3)]);
     await journal.close();
   });
 });
