@@ -1,18 +1,21 @@
 /** The boot process on real sockets, asked by clients that others wrote. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { formatIpv4, parseIpv4, parseIpv4Network } from "../../src/core/ipv4.ts";
-import { decodeJournal } from "../../src/dhcp/lease-journal.ts";
+import { macFromBytes } from "../../src/core/mac.ts";
+import { decodeJournal, encodeChange, JOURNAL_HEADER } from "../../src/dhcp/lease-journal.ts";
 import type { BootProcessConfig, FromBootProcess } from "../../src/pxe/boot-process-messages.ts";
 import { type BootProcess, startBootProcess } from "../../src/pxe/io/boot-process.ts";
 import { makeNetwork, runIn, type TestNetwork, whyNoNamespaces, whyNoProgram } from "./helpers/network.ts";
 
+const run = promisify(execFile);
 const LOADER = randomBytes(200_000);
 const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
 const noNamespaces = whyNoNamespaces();
@@ -158,6 +161,38 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
     expect(first).toBe("bound 10.77.1.0 10.77.0.1");
   });
 
+  itWith(
+    "busybox",
+    "sends no ACK for a lease that a full disk cannot hold, and goes on once there is room",
+    async () => {
+      const disk = join(folder, "disk");
+      await mkdir(disk);
+      await run("mount", ["-t", "tmpfs", "-o", "size=16k", "tmpfs", disk]);
+      try {
+        const path = join(disk, "leases.journal");
+        // Its one page of 4 KiB is full but for six bytes: the next line is torn, then refused.
+        await writeFile(path, journalOfSize(4090));
+        await boot.stop();
+        boot = await start({ leaseJournal: path });
+        const known = (await boot.leases()).length;
+        await writeFile(join(disk, "filler"), Buffer.alloc(3 * 4096));
+        await expect(udhcpc(network.clientNamespace)).rejects.toThrow("no lease");
+        expect(events.some(event => event.includes("dhcp.failed") && event.includes("ENOSPC"))).toBe(true);
+        expect(await boot.leases()).toHaveLength(known);
+        await rm(join(disk, "filler"));
+        expect(await udhcpc(network.clientNamespace)).toContain("bound");
+        // The new file was begun with the change already in memory, and got its line as well: twice is once.
+        const kept = decodeJournal(await readFile(path), path).changes.filter(
+          change => change.kind === "lease",
+        );
+        expect(new Set(kept.map(change => change.lease.address)).size).toBe(known + 1);
+      } finally {
+        await boot.stop();
+        await run("umount", [disk]);
+      }
+    },
+  );
+
   itWith("dhclient", "leases an address to dhclient", async () => {
     const files = [
       "-lf",
@@ -277,6 +312,21 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
     expect(await once(child, "exit")).toEqual([0, null]);
   });
 });
+
+/** A journal of live leases that has exactly so many bytes. */
+function journalOfSize(sizeBytes: number): string {
+  let text = JOURNAL_HEADER;
+  const line = (number: number, hostname: string) => {
+    const mac = macFromBytes(Uint8Array.of(2, 0, 0, 0, 1, number));
+    return encodeChange({
+      kind: "lease",
+      lease: { address: address(`10.77.2.${number}`), mac, hostname, expiresAt: 4_000_000_000_000 },
+    });
+  };
+  let number = 1;
+  while (text.length < sizeBytes - 300) text += line(number++, "");
+  return text + line(number, "h".repeat(sizeBytes - text.length - line(number, "").length));
+}
 
 function address(text: string) {
   return parseIpv4(text) ?? fail();
