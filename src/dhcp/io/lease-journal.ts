@@ -36,7 +36,7 @@ export interface OpenedJournal {
 export async function openLeaseJournal(path: string): Promise<OpenedJournal> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const bytes = await readIfPresent(path);
-  const { changes } = decodeJournal(bytes, path);
+  const changes = decodeJournal(bytes, path);
   return {
     changes,
     start: async durableChanges => {
