@@ -105,9 +105,7 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     startedAt,
     services: [
       { name: "api", state: "on", detail: `https://${settings.api.host ?? "localhost"}:${api.port}` },
-      ...site
-        .services()
-        .map(service => (service.name === "dhcp" && interfaceName === null ? DHCP_OFF : service)),
+      ...site.services(),
     ],
   });
   const app = createApiApp({
@@ -136,12 +134,6 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     stop: () => running.disposeAsync(),
   };
 }
-
-const DHCP_OFF = {
-  name: "dhcp",
-  state: "off",
-  detail: "no subnet to give addresses from; add dhcp.subnets to drp.yaml (docs/config.md)",
-} as const;
 
 function logEvent(log: Logger, { kind, severity, summary, mac }: EventRecord): void {
   const facts = mac === null ? { kind } : { kind, mac };
