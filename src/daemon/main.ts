@@ -174,9 +174,10 @@ export async function runServe(args: readonly string[]): Promise<number> {
   }
 }
 
+/** The handlers stay: Ctrl-C comes from the terminal and from npm, and must not cut off the stop that it began. */
 function nextSignal(): Promise<string> {
   return new Promise(resolve => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => resolve(signal));
   });
 }
 

@@ -47,7 +47,7 @@ export async function createLabNetwork(): Promise<LabNetwork> {
     await run(["ip", "netns", "add", namespace]);
   } catch (cause) {
     throw new Error(
-      "the lab needs network namespaces, and this user may not make them: run it as root (or with CAP_SYS_ADMIN and CAP_NET_ADMIN)",
+      "the lab needs network namespaces, and may not make them here; run it as root, in a container with CAP_SYS_ADMIN and CAP_NET_ADMIN",
       { cause },
     );
   }
