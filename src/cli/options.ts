@@ -1,8 +1,8 @@
 /** Readers of flag values. What they refuse is a usage error that names the flag. */
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 /** "90s", "10m", "2h", "7d" → milliseconds. */
-export function parseDuration(text: string): number {
+function parseDuration(text: string): number {
   const match = /^(\d{1,6})(s|m|h|d)$/.exec(text);
   const unit = UNIT_MS[match?.[2] ?? ""];
   if (match === null || unit === undefined) throw new InvalidArgumentError("Write it as 90s, 10m, 2h or 7d.");
@@ -10,6 +10,11 @@ export function parseDuration(text: string): number {
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A flag whose help shows its default as people write it. */
+export function durationOption(flags: string, description: string, byDefault: string): Option {
+  return new Option(flags, description).argParser(parseDuration).default(parseDuration(byDefault), byDefault);
+}
 
 export function parseCount(text: string): number {
   if (!/^\d{1,6}$/.test(text) || Number(text) === 0)

@@ -4,12 +4,10 @@ import { type Machine, machineSchema } from "../../api/wire.ts";
 import { type Cli, type CliContext, firstArgument } from "../cli.ts";
 import type { InstallGoal } from "../format/wait-verdict.ts";
 import { machinePath } from "../machine-reference.ts";
-import { parseDuration } from "../options.ts";
+import { durationOption } from "../options.ts";
 import { waitForMachine } from "../wait-for-machine.ts";
 
 const MINUTE_MS = 60_000;
-const DEFAULT_WAIT_MS = 10 * MINUTE_MS;
-const DEFAULT_EXPIRY_MS = 60 * MINUTE_MS;
 
 interface InstallOptions {
   readonly image: string;
@@ -28,9 +26,9 @@ export function addMachineInstalls(cli: Cli, machines: Command): void {
     .requiredOption("--image <image>", "digest, NAME:VERSION or version")
     .option("--disk <path>", "which disk, such as /dev/vda (default: the smallest that fits)")
     .option("--wipe", "overwrite a disk that already holds something")
-    .option("--expires <duration>", "until when the order may be taken", parseDuration, DEFAULT_EXPIRY_MS)
+    .addOption(durationOption("--expires <duration>", "how long the order may be taken", "1h"))
     .option("--wait", "stay until the machine is healthy")
-    .option("--timeout <duration>", "how long --wait stays", parseDuration, DEFAULT_WAIT_MS);
+    .addOption(durationOption("--timeout <duration>", "how long --wait stays", "10m"));
   cli.on<InstallOptions>(install, async call => {
     const { context, options } = call;
     const machine = await orderInstall(context, firstArgument(call), options);
@@ -60,7 +58,7 @@ export function addMachineInstalls(cli: Cli, machines: Command): void {
     .argument("<machine>", "name, id or MAC")
     .description("stay until a machine has reached a state")
     .option("--for <state>", "such as healthy, discovered or installing", "healthy")
-    .option("--timeout <duration>", "how long to stay", parseDuration, DEFAULT_WAIT_MS);
+    .addOption(durationOption("--timeout <duration>", "how long to stay", "10m"));
   cli.on<{ for: string; timeout: number }>(wait, async call => {
     const { context, options } = call;
     const goal = { state: options.for };

@@ -5,10 +5,9 @@ import { formatDuration } from "../../core/time.ts";
 import type { Cli, CliContext } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { printable } from "../format/table.ts";
-import { parseDuration } from "../options.ts";
+import { durationOption } from "../options.ts";
 import { VERSION } from "../version.ts";
 
-const DEFAULT_WAIT_MS = 30_000;
 const RETRY_MS = 250;
 
 export function addStatus(cli: Cli): void {
@@ -16,7 +15,7 @@ export function addStatus(cli: Cli): void {
     .command("status")
     .description("what the hub runs, and what is off and why")
     .option("--wait", "stay until the hub answers")
-    .option("--timeout <duration>", "how long --wait stays", parseDuration, DEFAULT_WAIT_MS);
+    .addOption(durationOption("--timeout <duration>", "how long --wait stays", "30s"));
   cli.on<{ wait?: true; timeout: number }>(command, async ({ context, options }) => {
     const status = await readStatus(context, options.wait === undefined ? 0 : options.timeout);
     if (context.out.device.format !== "table") return context.out.record(status, []);
