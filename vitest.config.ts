@@ -1,10 +1,38 @@
 import { defineConfig } from "vitest/config";
 
+/** What keeps both cores busy and reads the clock: machines under software emulation, and DHCP under load. */
+const ALONE = [
+  "test/lab/**/*.test.ts",
+  "test/boot/disk-boot.test.ts",
+  "test/boot/grub-choice.test.ts",
+  "test/pxe/network.test.ts",
+];
+
+const shared = { testTimeout: 20_000, hookTimeout: 30_000 };
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/lab/**"],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: "side by side",
+          include: ["test/**/*.test.ts"],
+          exclude: ALONE,
+          maxWorkers: "100%",
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: "one at a time",
+          include: ALONE,
+          disableConsoleIntercept: true,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

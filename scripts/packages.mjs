@@ -39,8 +39,6 @@ export function runPinnedNode(commandLine) {
     stdio: "inherit",
     env: { ...process.env, PATH: `${join(modules, ".bin")}${delimiter}${process.env.PATH}` },
   });
-  const pass = signal => child.kill(signal);
-  process.on("SIGINT", pass);
-  process.on("SIGTERM", pass);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   return new Promise(resolve => child.on("exit", (code, signal) => resolve(signal === null ? code : 1)));
 }

@@ -35,8 +35,10 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
         .requiredOption("--key <file>", "private key of `drp images keys create`")
         .requiredOption("--out <file>", "the bundle to write")
         .addOption(new Option("--arch <architecture>").choices(ARCHITECTURES).default("amd64"))
-        .option("--kernel-argument <argument>", "(repeatable)", collect, [])
-        .option("--health <name=command>", "exit code 0 is a pass (repeatable)", collectHealthCheck, [])
+        .addOption(repeatable("--kernel-argument <argument>", "for the image's kernel").argParser(collect))
+        .addOption(
+          repeatable("--health <name=command>", "exit code 0 is a pass").argParser(collectHealthCheck),
+        )
         .option("--size <size>", "of the file system, such as 2GiB (default: what it needs)", parseSize)
         .option("--created-at <time>", "same input and time give the same digest (default: now)", parseTime),
     run: buildImageBundle,
@@ -66,6 +68,9 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
     run: runDoctor,
   },
 ];
+
+const repeatable = (flags: string, description: string) =>
+  new Option(flags, `${description} (repeatable)`).default([], "none");
 
 interface BuildOptions {
   readonly rootfs?: string;

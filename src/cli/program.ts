@@ -31,6 +31,8 @@ export function buildProgram(open: OpenContext): Cli {
     .exitOverride();
   const cli = new Cli(root, open);
 
+  root.command("machine").description("the agent of a machine; starts by itself there");
+  root.command("config").description("what drp.yaml, variables and flags say together");
   for (const role of ROLE_COMMANDS) declarePath(root, role.path, role.summary);
   addStatus(cli);
   addSites(cli);

@@ -4,7 +4,7 @@
  */
 import { formatIpv4, type Ipv4, networkContains, UNSPECIFIED } from "../core/ipv4.ts";
 import { type MacAddress, macFromBytes } from "../core/mac.ts";
-import type { EpochMs } from "../core/time.ts";
+import { type EpochMs, formatDuration } from "../core/time.ts";
 import type { Lease, LeaseChange, LeaseIndex } from "./leases.ts";
 import { OPTION, readIpv4, readText, readUint8, textValue } from "./options.ts";
 import { BOOT_REQUEST, type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
@@ -236,7 +236,7 @@ function grant(exchange: Exchange, type: number, address: Ipv4, change: LeaseCha
       boot,
     }),
     change,
-    reason: `${formatIpv4(address)} for ${subnet.leaseSeconds} s; ${boot.reason}`,
+    reason: `${formatIpv4(address)} for ${formatDuration(subnet.leaseSeconds * 1000)}; ${boot.reason}`,
   };
 }
 

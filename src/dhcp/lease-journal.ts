@@ -9,12 +9,6 @@ import { formatIpv4, type Ipv4, parseIpv4 } from "../core/ipv4.ts";
 import { type MacAddress, parseMac } from "../core/mac.ts";
 import type { DurableChange, LeaseChange } from "./leases.ts";
 
-export interface DecodedJournal {
-  readonly changes: readonly DurableChange[];
-  /** Bytes before the torn end that a power cut may leave; the whole length when nothing is torn. */
-  readonly intactBytes: number;
-}
-
 const headerSchema = z.object({ format: z.literal("drp-leases"), version: z.literal(1) });
 export const JOURNAL_HEADER = encodeCheckedLine({ format: "drp-leases", version: 1 });
 
@@ -61,7 +55,7 @@ export function encodeChange(change: DurableChange): string {
  * @param fileName for the error
  * @throws {DrpError} lease-journal.damaged with the offset in bytes
  */
-export function decodeJournal(bytes: Uint8Array, fileName: string): DecodedJournal {
+export function decodeJournal(bytes: Uint8Array, fileName: string): DurableChange[] {
   const changes: DurableChange[] = [];
   let damagedAt: number | undefined;
   for (const { offset, bytes: text } of splitLines(bytes)) {
@@ -70,7 +64,7 @@ export function decodeJournal(bytes: Uint8Array, fileName: string): DecodedJourn
     else if (damagedAt !== undefined) throw damaged(fileName, damagedAt);
     else if (line !== "header") changes.push(line);
   }
-  return { changes, intactBytes: damagedAt ?? bytes.length };
+  return changes;
 }
 
 function damaged(fileName: string, offset: number): DrpError {

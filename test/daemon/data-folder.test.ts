@@ -34,9 +34,9 @@ test("a folder in use is refused, naming it and what to do", () => {
 test("the lock ends with the process that held it, also by kill -9", async () => {
   const script = `
     const { openDataFolder } = await import(${JSON.stringify(join(import.meta.dirname, "../../src/daemon/io/data-folder.ts"))});
-    openDataFolder(${JSON.stringify(base)});
+    const folder = openDataFolder(${JSON.stringify(base)});
     console.log("locked");
-    setInterval(() => {}, 1000);`;
+    setInterval(() => folder, 1000); // A folder that nobody holds is collected as garbage, and unlocked.`;
   const holder = spawn(process.execPath, ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describeErrorChain } from "../../src/core/errors.ts";
 import { formatDuration } from "../../src/core/time.ts";
+import { missingForLab } from "./missing-for-lab.ts";
 import { runReleases } from "./releases.ts";
 import { Timeline } from "./timeline.ts";
 
@@ -18,9 +19,11 @@ const timeline = new Timeline(
 );
 const interruption = new AbortController();
 // Every time, not once: a terminal's Ctrl-C comes from the terminal and from npm, and ending takes a moment.
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => interruption.abort());
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => interruption.abort());
 
 try {
+  const missing = missingForLab();
+  if (missing !== undefined) throw new Error(`cannot run here: ${missing}`);
   await using lab = await runReleases(timeline, interruption.signal);
   timeline.title(`Done in ${formatDuration(Date.now() - startedAt)}`);
   if (keep) {

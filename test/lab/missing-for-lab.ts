@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 export function missingForLab(): string | undefined {
-  if (process.getuid?.() !== 0) return "it makes network namespaces, which only root may";
+  if (process.getuid?.() !== 0) return "it makes network namespaces, which only root may; run it as root";
   if (!isOnPath("qemu-system-x86_64")) return "Debian package qemu-system-x86 is missing";
   if (!isOnPath("ip")) return "Debian package iproute2 is missing";
   if (!existsSync("/usr/share/OVMF/OVMF_CODE_4M.fd")) return "Debian package ovmf is missing";

@@ -22,7 +22,7 @@ export async function createNamespace(label: string): Promise<Namespace> {
     await run(["ip", "netns", "add", name]);
   } catch (cause) {
     throw new Error(
-      "the lab needs network namespaces, and this user may not make them: run it as root (or with CAP_SYS_ADMIN and CAP_NET_ADMIN)",
+      "the lab needs network namespaces, and may not make them here; run it as root, in a container with CAP_SYS_ADMIN and CAP_NET_ADMIN",
       { cause },
     );
   }

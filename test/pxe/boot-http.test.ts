@@ -1,12 +1,16 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DrpError } from "../../src/core/errors.ts";
 import { type BootHttpServer, startBootHttp } from "../../src/pxe/io/boot-http.ts";
+import { whyNoProgram } from "./helpers/network.ts";
 
+const run = promisify(execFile);
 const KERNEL = randomBytes(700_000);
 const DIGEST = "ab".repeat(32);
 const KNOWN = "52:54:00:00:00:01";
@@ -64,6 +68,13 @@ describe("the boot HTTP server", () => {
     expect([head.status, head.headers.get("content-length"), head.body.length]).toEqual([200, "700000", 0]);
     expect((await get("/ramdisk/vmlinuz", { range: "bytes=700000-" })).status).toBe(416);
     expect((await get("/ramdisk/empty")).body).toHaveLength(0);
+  });
+
+  it.skipIf(whyNoProgram("curl") !== undefined)("lets curl resume a download", async () => {
+    const local = join(folder, "fetched");
+    await writeFile(local, KERNEL.subarray(0, 300_000));
+    await run("curl", ["-s", "-S", "-f", "-C", "-", "-o", local, `${base}/ramdisk/vmlinuz`]);
+    expect((await readFile(local)).equals(KERNEL)).toBe(true);
   });
 
   it("does not send again what the client has, nor a part of another version", async () => {

@@ -8,7 +8,6 @@ import { durationOption } from "../options.ts";
 import { waitForMachine } from "../wait-for-machine.ts";
 
 const MINUTE_MS = 60_000;
-const DEFAULT_WAIT = "10m";
 
 interface InstallOptions {
   readonly image: string;
@@ -27,9 +26,9 @@ export function addMachineInstalls(cli: Cli, machines: Command): void {
     .requiredOption("--image <image>", "digest, NAME:VERSION or version")
     .option("--disk <path>", "which disk, such as /dev/vda (default: the smallest that fits)")
     .option("--wipe", "overwrite a disk that already holds something")
-    .addOption(durationOption("--expires <duration>", "until when the order may be taken", "1h"))
+    .addOption(durationOption("--expires <duration>", "how long the order may be taken", "1h"))
     .option("--wait", "stay until the machine is healthy")
-    .addOption(durationOption("--timeout <duration>", "how long --wait stays", DEFAULT_WAIT));
+    .addOption(durationOption("--timeout <duration>", "how long --wait stays", "10m"));
   cli.on<InstallOptions>(install, async call => {
     const { context, options } = call;
     const machine = await orderInstall(context, firstArgument(call), options);
@@ -59,7 +58,7 @@ export function addMachineInstalls(cli: Cli, machines: Command): void {
     .argument("<machine>", "name, id or MAC")
     .description("stay until a machine has reached a state")
     .option("--for <state>", "such as healthy, discovered or installing", "healthy")
-    .addOption(durationOption("--timeout <duration>", "how long to stay", DEFAULT_WAIT));
+    .addOption(durationOption("--timeout <duration>", "how long to stay", "10m"));
   cli.on<{ for: string; timeout: number }>(wait, async call => {
     const { context, options } = call;
     const goal = { state: options.for };

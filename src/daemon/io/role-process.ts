@@ -5,7 +5,7 @@ import { DrpError, describeErrorChain } from "../../core/errors.ts";
 /** Resolves with the name of the first signal that asks this process to stop. */
 export function nextSignal(): Promise<string> {
   return new Promise(resolve => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => resolve(signal));
   });
 }
 

@@ -1,4 +1,6 @@
 /** The lease journal on disk. */
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { decodeJournal, encodeChange, JOURNAL_HEADER } from "../lease-journal.ts";
 import type { DurableChange } from "../leases.ts";
 import { LineJournal, readJournal } from "./line-journal.ts";
@@ -28,7 +30,8 @@ export interface OpenedJournal {
  * @throws {DrpError} lease-journal.damaged
  */
 export async function openLeaseJournal(path: string): Promise<OpenedJournal> {
-  const { changes } = decodeJournal(await readJournal(path), path);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const changes = decodeJournal(await readJournal(path), path);
   return {
     changes,
     start: async durableChanges => {

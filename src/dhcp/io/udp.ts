@@ -9,6 +9,8 @@ export interface UdpBinding {
   readonly port: number;
   /** "DHCP", "TFTP": for errors. */
   readonly service: string;
+  /** The configuration's key of this port; none for DHCP, whose port is what clients know. */
+  readonly portKey?: string;
 }
 
 /** Bursts of hundreds of machines that power on together; the kernel may give less (net.core.rmem_max). */
@@ -19,14 +21,14 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
  *
  * @throws {DrpError} port.in-use, port.forbidden, config.invalid
  */
-export async function bindUdp({ address, port, service }: UdpBinding): Promise<Socket> {
+export async function bindUdp(binding: UdpBinding): Promise<Socket> {
   const socket = createSocket({ type: "udp4", recvBufferSize: RECEIVE_BUFFER_BYTES });
-  socket.bind(port, address);
+  socket.bind(binding.port, binding.address);
   try {
     await once(socket, "listening");
   } catch (error) {
     socket.close();
-    throw explainBindFailure(error, { address, port, service });
+    throw explainBindFailure(error, binding);
   }
   return socket;
 }
@@ -37,15 +39,16 @@ export async function closeUdp(socket: Socket): Promise<void> {
   await closed;
 }
 
-function explainBindFailure(cause: unknown, { address, port, service }: UdpBinding): unknown {
+function explainBindFailure(cause: unknown, { address, port, service, portKey }: UdpBinding): unknown {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
   const facts = { address, port, service };
+  const orMoveIt = portKey === undefined ? "" : `, or set ${portKey} in the configuration`;
   if (code === "EADDRINUSE") {
     return new DrpError(
       "port.in-use",
       `${service} cannot listen on ${address}:${port}/udp: the port is taken`,
       {
-        advice: `Find who has it with "ss -ulpn sport = :${port}" and stop it, or give another port in the configuration.`,
+        advice: `Find who has it with "ss -ulpn sport = :${port}" and stop it${orMoveIt}.`,
         facts,
         cause,
       },
@@ -53,7 +56,7 @@ function explainBindFailure(cause: unknown, { address, port, service }: UdpBindi
   }
   if (code === "EACCES" || code === "EPERM") {
     return new DrpError("port.forbidden", `${service} may not listen on ${address}:${port}/udp`, {
-      advice: "Run as root or with CAP_NET_BIND_SERVICE, or give a port above 1023 in the configuration.",
+      advice: `Run as root or with CAP_NET_BIND_SERVICE${orMoveIt}.`,
       facts,
       cause,
     });

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { DrpError } from "../../core/errors.ts";
-import type { MacAddress } from "../../core/mac.ts";
 import type { BootEventListener } from "../../dhcp/io/server.ts";
 import type { Lease } from "../../dhcp/leases.ts";
 import type {
@@ -30,7 +29,6 @@ export interface BootProcess {
   configure(settings: BootSettings): void;
   /** Leases that have not run out. @throws {DrpError} internal, when the process has ended */
   leases(): Promise<readonly Lease[]>;
-  findLease(mac: MacAddress): Promise<Lease | undefined>;
   stop(): Promise<void>;
 }
 
@@ -85,10 +83,6 @@ class BootProcessHandle implements BootProcess {
     this.questions.set(question, answer);
     this.tell({ kind: "list-leases", question });
     return await answer.promise;
-  }
-
-  async findLease(mac: MacAddress): Promise<Lease | undefined> {
-    return (await this.leases()).find(lease => lease.mac === mac);
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,5 @@
 /** DHCP and TFTP of one site in one process: started together, each able to fail alone. */
+import { isDeepStrictEqual } from "node:util";
 import { DrpError, describeErrorChain } from "../../core/errors.ts";
 import { formatIpv4, type Ipv4, parseIpv4 } from "../../core/ipv4.ts";
 import type { MacAddress } from "../../core/mac.ts";
@@ -53,11 +54,14 @@ export class BootServices {
     ]);
   }
 
-  /** Takes effect with the next packet; leases stay, and those outside the new subnets are forgotten. */
+  /**
+   * Takes effect with the next packet; leases stay, and those outside the new subnets are forgotten. DHCP that was off at the
+   * start stays off.
+   */
   configure(settings: BootSettings): void {
-    const changes = this.dhcp.leases.durableChanges();
+    const sameSubnets = isDeepStrictEqual(settings.subnets, this.settings.subnets);
     this.settings = settings;
-    this.dhcp = this.dhcpState(changes);
+    if (!sameSubnets) this.dhcp = this.dhcpState(this.dhcp.leases.durableChanges());
   }
 
   liveLeases(): Lease[] {
@@ -82,6 +86,11 @@ export class BootServices {
   }
 
   private async startDhcp(): Promise<void> {
+    if (this.settings.subnets.length === 0) {
+      throw new DrpError("config.invalid", "no subnet to give addresses from", {
+        advice: "Add dhcp.subnets to drp.yaml (docs/config.md).",
+      });
+    }
     const opened = await openLeaseJournal(this.config.leaseJournal);
     for (const change of opened.changes) this.dhcp.leases.apply(change);
     const journal = await opened.start(() => this.dhcp.leases.durableChanges());

@@ -46,7 +46,12 @@ const READ_AHEAD_BYTES = 256 * 1024;
 
 /** @throws {DrpError} port.in-use, port.forbidden, config.invalid */
 export async function startTftpServer(options: TftpServerOptions): Promise<TftpServer> {
-  const socket = await bindUdp({ address: options.address, port: options.port, service: "TFTP" });
+  const socket = await bindUdp({
+    address: options.address,
+    port: options.port,
+    service: "TFTP",
+    portKey: "tftp.port",
+  });
   const server = new TftpListener(options, socket);
   socket.on("message", (bytes, from) => void server.receive(bytes, from));
   socket.on("error", error => server.report("", "failed", describeErrorChain(error)));

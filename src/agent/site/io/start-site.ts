@@ -239,7 +239,7 @@ function siteAddress({ address }: SiteOptions): Ipv4 {
 function describeService(state: ServiceState): SiteService {
   if (state.state === "on") return { name: state.service, state: "on", detail: state.detail };
   const { message, advice } = state.error;
-  return { name: state.service, state: "off", detail: advice === null ? message : `${message}: ${advice}` };
+  return { name: state.service, state: "off", detail: advice === null ? message : `${message} → ${advice}` };
 }
 
 async function listen(server: Server, port: number): Promise<void> {

@@ -1,4 +1,5 @@
 /** Keeps the boot process (DHCP and TFTP) running: one that ends unasked is started again, ever later while it goes on ending. */
+import { isDeepStrictEqual } from "node:util";
 import { DrpError } from "../../../core/errors.ts";
 import type { Lease } from "../../../dhcp/leases.ts";
 import type { BootSettings, ServiceState } from "../../../pxe/boot-process-messages.ts";
@@ -47,7 +48,9 @@ export class SupervisedBootProcess implements AsyncDisposable {
     if (this.#stopped) await this.#process.stop();
   }
 
+  /** Costs nothing when nothing has changed: most changes of a machine are none of its boot's. */
   configure(settings: BootSettings): void {
+    if (isDeepStrictEqual(settings, this.#settings)) return;
     this.#settings = settings;
     this.#process?.configure(settings);
   }
