@@ -1,6 +1,4 @@
 /** The lease journal on disk. */
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
 import { decodeJournal, encodeChange, JOURNAL_HEADER } from "../lease-journal.ts";
 import type { DurableChange } from "../leases.ts";
 import { LineJournal, readJournal } from "./line-journal.ts";
@@ -30,7 +28,6 @@ export interface OpenedJournal {
  * @throws {DrpError} lease-journal.damaged
  */
 export async function openLeaseJournal(path: string): Promise<OpenedJournal> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const changes = decodeJournal(await readJournal(path), path);
   return {
     changes,
