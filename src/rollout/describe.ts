@@ -26,6 +26,9 @@ export function describeWave(plan: RolloutPlan, index: number, state: WaveState,
     case "held":
       return said("warning", `is held: ${state.reason}`);
     case "passed":
+      // A rollout to one machine alone moves no baseline.
+      if (plan.machine !== undefined)
+        return said("info", `has passed: ${plan.machine} runs ${plan.imageName}`);
       return said("info", `has passed: ${plan.imageName} is the baseline of ${sites}`);
     case "failed":
       return said("alarm", `has failed: ${state.reason}`);
@@ -39,8 +42,13 @@ export function describeMachine(
   from: MachineProgress,
   to: MachineProgress,
 ): Words | undefined {
-  const said = (severity: Words["severity"], summary: string, facts: Words["facts"] = {}): Words => ({
-    kind: `update.${to.kind}`,
+  const said = (
+    severity: Words["severity"],
+    summary: string,
+    facts: Words["facts"] = {},
+    kind: string = to.kind,
+  ): Words => ({
+    kind: `update.${kind}`,
     severity,
     summary: `${name} ${summary}`,
     facts,
@@ -49,14 +57,15 @@ export function describeMachine(
     case "queued":
       return undefined;
     case "updating": {
-      if (from.kind !== "updating")
-        return said("info", `is given ${plan.imageName}`, { attempt: to.attempt });
-      if (from.attempt !== to.attempt) {
+      const { attempt, phase } = to;
+      if (from.kind !== "updating") return said("info", `is given ${plan.imageName}`, { attempt }, "granted");
+      if (from.attempt !== attempt) {
         const again = "restarted in mid-update and runs its old image: it is given the new one a second time";
-        return said("warning", again, { attempt: to.attempt });
+        return said("warning", again, { attempt }, "retried");
       }
-      if (from.phase === to.phase) return undefined;
-      return said("info", `${plan.imageName}: ${to.phase}`, { attempt: to.attempt, phase: to.phase });
+      return from.phase === phase
+        ? undefined
+        : said("info", `${plan.imageName}: ${phase}`, { attempt, phase }, phase);
     }
     case "confirmed":
       return said("info", `runs ${plan.imageName}, healthy and confirmed (boot ${to.bootId})`, {

@@ -101,6 +101,7 @@ function moveWave(draft: RolloutDraft): boolean {
   });
   switch (verdict.kind) {
     case "fail":
+      draft.setWave(index, { kind: "failed", reason: verdict.reason, at: now });
       giveUp(draft, `wave ${index + 1} failed: ${verdict.reason}`);
       draft.commands.push({ kind: "deny-image", image: plan.image, reason: verdict.reason });
       return false;
