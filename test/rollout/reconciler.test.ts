@@ -127,6 +127,18 @@ async function begin(store: Store, change: Partial<PlanRequest> = {}): Promise<R
   return outcome.rollout;
 }
 
+async function rollBack(store: Store, id: string): Promise<void> {
+  for (;;) {
+    const rollout = await store.findRollout(id);
+    const outcome = rollout && orderRollback(rollout, "ops", Date.now());
+    if (outcome?.kind !== "changed") throw new Error("no rollback");
+    const committed = await store.commit([
+      { kind: "update-rollout", rollout: outcome.rollout, expectedRevision: outcome.rollout.revision - 1 },
+    ]);
+    if (committed.kind === "committed") return;
+  }
+}
+
 test("a rollout is driven through the store, also by an engine that was started in the middle", async () => {
   await using hub = await openHub();
   const { store } = hub;
@@ -172,6 +184,30 @@ test("a machine that falls back is denied the image, and so is the fleet", async
   expect(hub.errors).toEqual([]);
 });
 
+test("a machine that is called back before its reinstall began keeps its disk", async () => {
+  await using hub = await openHub();
+  const { store } = hub;
+  const { id } = await begin(store, { strategy: "reimage", machine: "node-2" });
+  await targetOf(store, "m-2");
+  await rollBack(store, id);
+  const { attempt, image } = await until(store, async () => {
+    const target = (await store.findMachine("m-2"))?.target;
+    return target?.image === V1 && target;
+  });
+  const update = {
+    rolloutId: id,
+    attempt,
+    image,
+    phase: "confirmed",
+    doneBytes: 0,
+    totalBytes: 0,
+    reason: "",
+  } as const;
+  await beat(store, "m-2", { update });
+  expect((await endOf(store, id)).state.kind).toBe("rolled-back");
+  expect(await store.findMachine("m-2")).toMatchObject({ state: { kind: "healthy" }, target: null });
+});
+
 test("a reimage orders the install together with the target, and its rollback replaces the order", async () => {
   await using hub = await openHub();
   const { store } = hub;
@@ -180,12 +216,7 @@ test("a reimage orders the install together with the target, and its rollback re
   const ordered = await store.findMachine("m-2");
   expect(ordered && openIntent(ordered.state)).toMatchObject({ image: V2, wipe: true, installGeneration: 2 });
 
-  const rollout = await store.findRollout(id);
-  const outcome = rollout && orderRollback(rollout, "ops", Date.now());
-  if (outcome?.kind !== "changed") throw new Error("no rollback");
-  await store.commit([
-    { kind: "update-rollout", rollout: outcome.rollout, expectedRevision: outcome.rollout.revision - 1 },
-  ]);
+  await rollBack(store, id);
   const replaced = await until(store, async () => {
     const machine = await store.findMachine("m-2");
     const intent = machine && openIntent(machine.state);

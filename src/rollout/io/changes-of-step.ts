@@ -1,5 +1,5 @@
 /** Turns what a step wants into one commit: the rollout's record, every machine and site that it touches, and its events. */
-import { type MachineRecord, openIntent } from "../../agent/hub/machine-record.ts";
+import { type MachineRecord, type MachineState, openIntent } from "../../agent/hub/machine-record.ts";
 import { type InstallableImage, orderInstall } from "../../agent/hub/order-install.ts";
 import { mintId, type RandomBytes } from "../../core/ids.ts";
 import type { EpochMs } from "../../core/time.ts";
@@ -40,7 +40,10 @@ export function changesOfStep(step: StepResult, context: StepContext): StoreChan
         changeMachine(command.machineId, () => ({ target: command.target }));
         break;
       case "clear-target":
-        changeMachine(command.machineId, () => ({ target: null }));
+        changeMachine(command.machineId, machine => ({
+          target: null,
+          state: stateWithoutOrder(machine, before),
+        }));
         break;
       case "deny-on-machine": {
         const { image, reason } = command;
@@ -95,7 +98,7 @@ function orderReinstall(
   image: InstallableImage,
   { before, now, randomBytes }: StepContext,
 ): { readonly machine: MachineRecord; readonly events: readonly NewEvent[] } {
-  const createdBy = `rollout ${before.id}`;
+  const createdBy = authorOf(before);
   const open = openIntent(machine.state);
   if (open?.image === image.digest && now < open.expiresAt) return { machine, events: [] };
   const free: MachineRecord =
@@ -124,4 +127,17 @@ function orderReinstall(
   });
   const mac = machine.macs[0] ?? null;
   return { machine, events: [{ ...event, siteId: machine.siteId, machineId: machine.id, mac }] };
+}
+
+/** A machine that is released must not be wiped later by an order that it never followed. One that is being written ends it. */
+function stateWithoutOrder({ state, running }: MachineRecord, rollout: RolloutRecord): MachineState {
+  if (state.kind !== "assigned" || state.intent.createdBy !== authorOf(rollout) || running === null)
+    return state;
+  const failing = running.health.filter(check => check.status === "fail");
+  if (failing.length === 0) return { kind: "healthy" };
+  return { kind: "unhealthy", reason: failing.map(check => `${check.name}: ${check.detail}`).join("; ") };
+}
+
+function authorOf(rollout: RolloutRecord): string {
+  return `rollout ${rollout.id}`;
 }
