@@ -43,6 +43,7 @@ export async function createLabNetwork(): Promise<LabNetwork> {
   // Link-local (RFC 3927), one /30 by process id, so that two labs at once do not meet.
   const base = (process.pid % 8192) * 4;
   const subnet = (last: number) => `169.254.${(base >> 8) + 128}.${(base & 255) + last}`;
+  await using made = new AsyncDisposableStack();
   try {
     await run(["ip", "netns", "add", namespace]);
   } catch (cause) {
@@ -51,8 +52,22 @@ export async function createLabNetwork(): Promise<LabNetwork> {
       { cause },
     );
   }
+  made.defer(async () => void (await run(["ip", "netns", "del", namespace])));
   const inside = (...args: string[]) => run(["ip", "-n", namespace, ...args]);
-  const network: LabNetwork = {
+  await inside("link", "set", "lo", "up");
+  await inside("link", "add", "br0", "type", "bridge");
+  await inside("addr", "add", `${SITE_ADDRESS}/24`, "dev", "br0");
+  await inside("link", "set", "br0", "up");
+  await run(["ip", "link", "add", link, "type", "veth", "peer", "name", "host", "netns", namespace]);
+  // By itself it would go when the kernel takes the namespace apart: up to a minute later.
+  made.defer(async () => void (await run(["ip", "link", "del", link])));
+  await run(["ip", "addr", "add", `${subnet(1)}/30`, "dev", link]);
+  await run(["ip", "link", "set", link, "up"]);
+  await inside("addr", "add", `${subnet(2)}/30`, "dev", "host");
+  await inside("link", "set", "host", "up");
+
+  const kept = made.move();
+  return {
     namespace,
     hostSideAddress: subnet(2),
     enter: ["ip", "netns", "exec", namespace],
@@ -62,23 +77,6 @@ export async function createLabNetwork(): Promise<LabNetwork> {
       await inside("link", "set", tap, "master", "br0", "up");
       return tap;
     },
-    async [Symbol.asyncDispose]() {
-      await run(["ip", "netns", "del", namespace]);
-    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
-  try {
-    await inside("link", "set", "lo", "up");
-    await inside("link", "add", "br0", "type", "bridge");
-    await inside("addr", "add", `${SITE_ADDRESS}/24`, "dev", "br0");
-    await inside("link", "set", "br0", "up");
-    await run(["ip", "link", "add", link, "type", "veth", "peer", "name", "host", "netns", namespace]);
-    await run(["ip", "addr", "add", `${subnet(1)}/30`, "dev", link]);
-    await run(["ip", "link", "set", link, "up"]);
-    await inside("addr", "add", `${subnet(2)}/30`, "dev", "host");
-    await inside("link", "set", "host", "up");
-  } catch (error) {
-    await network[Symbol.asyncDispose]();
-    throw error;
-  }
-  return network;
 }
