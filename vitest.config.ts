@@ -8,7 +8,8 @@ const ALONE = [
   "test/pxe/network.test.ts",
 ];
 
-const shared = { testTimeout: 20_000, hookTimeout: 30_000 };
+/** These end a test that hangs; none is a bar. A busy host needs seconds for each process that a test starts. */
+const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {

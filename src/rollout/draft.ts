@@ -31,6 +31,8 @@ export interface StepInput {
   readonly sites: readonly FleetSite[];
   /** Why the image is denied in the whole fleet by now, or null. */
   readonly imageDenied: string | null;
+  /** When this hub began to listen: what came before it could not hear. */
+  readonly listeningSince: EpochMs;
   readonly now: EpochMs;
 }
 
@@ -38,6 +40,7 @@ export class RolloutDraft {
   readonly before: RolloutRecord;
   readonly machines: ReadonlyMap<string, FleetMachine>;
   readonly sites: ReadonlyMap<string, FleetSite>;
+  readonly listeningSince: EpochMs;
   readonly now: EpochMs;
   readonly commands: RolloutCommand[] = [];
   readonly events: RolloutEvent[] = [];
@@ -46,10 +49,11 @@ export class RolloutDraft {
   readonly #progress: Record<string, MachineProgress>;
   #changed = false;
 
-  constructor({ rollout, machines, sites, now }: StepInput) {
+  constructor({ rollout, machines, sites, listeningSince, now }: StepInput) {
     this.before = rollout;
     this.machines = new Map(machines.map(machine => [machine.id, machine]));
     this.sites = new Map(sites.map(site => [site.id, site]));
+    this.listeningSince = listeningSince;
     this.now = now;
     this.#state = rollout.state;
     this.#waves = [...rollout.waves];

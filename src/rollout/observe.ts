@@ -18,7 +18,7 @@ export interface Observation {
   readonly rollout: RolloutRecord;
   /** Undefined: its record was destroyed. */
   readonly machine: FleetMachine | undefined;
-  /** Whether its silence means anything: the site is heard of, and the rollout is not paused. */
+  /** Whether its silence means anything: its site is heard of, the hub has listened for a while, and no pause is on. */
   readonly silenceCounts: boolean;
   readonly now: EpochMs;
 }

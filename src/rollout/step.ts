@@ -8,7 +8,7 @@ import { RolloutDraft, type StepInput } from "./draft.ts";
 import type { FleetMachine } from "./fleet.ts";
 import { evaluateWave, reasonNotToGrant } from "./gate.ts";
 import { grant, observeConfirmed, observeUpdating, runsWell } from "./observe.ts";
-import { isReachable } from "./reachable.ts";
+import { isReachable, UNREACHABLE_AFTER_MS } from "./reachable.ts";
 import { rollBack } from "./roll-back.ts";
 import type { RolloutEvent } from "./rollout-event.ts";
 import { isEnded, type PlannedMachine, type PlannedSite, type RolloutRecord } from "./rollout-record.ts";
@@ -49,7 +49,10 @@ function goForward(draft: RolloutDraft, imageDenied: string | null): void {
 
 function observeSite(draft: RolloutDraft, site: PlannedSite): void {
   const { before: rollout, now } = draft;
-  const silenceCounts = draft.state.kind !== "paused" && isReachable(draft.sites.get(site.siteId), now);
+  // A hub that has just come up has heard of nobody yet.
+  const hasListened = now - draft.listeningSince > UNREACHABLE_AFTER_MS;
+  const isHeardOf = hasListened && isReachable(draft.sites.get(site.siteId), now);
+  const silenceCounts = draft.state.kind !== "paused" && isHeardOf;
   for (const planned of site.machines) {
     const progress = draft.progressOf(planned.machineId);
     const machine = draft.machines.get(planned.machineId);
@@ -74,7 +77,6 @@ function isWatched(draft: RolloutDraft, site: PlannedSite): boolean {
 
 /** @returns whether the wave moved, so that the next question may be asked at once */
 function moveWave(draft: RolloutDraft): boolean {
-  if (draft.state.kind !== "running") return false;
   const { now, plan } = draft;
   const current = draft.currentWave;
   if (current === undefined) {

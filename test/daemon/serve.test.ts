@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { callApi, freePorts, Hubs, untilReady } from "./helpers/hubs.ts";
@@ -26,6 +27,7 @@ test("the hub starts without configuration, says what is off and why, and stops 
   expect(await getJson(api, "/api/v1/leases", data)).toEqual({ items: [], next: null });
   const before = readFileSync(join(data, "admin.token"), "utf8");
   served.child.kill("SIGTERM");
+  served.child.kill("SIGINT"); // Ctrl-C comes from the terminal and from npm: the second must not cut off the stop.
   expect(await served.exited).toEqual([0, null]);
 
   const again = startServe("--data", data, ...flags);
@@ -67,6 +69,23 @@ test("a hub that was killed starts again on the same data", async () => {
   await hub.exited;
   await untilReady(startServe("--data", data, ...(await freePorts()).flags, "--api-port", String(api)));
   expect(await getJson(api, "/api/v1/tokens", data)).toEqual(tokens);
+});
+
+test("a full disk under the data ends it at once, names the file and what to do", async context => {
+  const data = join(hubs.folder, "data");
+  mkdirSync(data);
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=40k", "drp-test", data], {
+    encoding: "utf8",
+  });
+  if (mounted.status !== 0)
+    context.skip(`cannot mount a small tmpfs: ${mounted.stderr || mounted.error?.message}`);
+  try {
+    const served = startServe("--data", data, ...(await freePorts()).flags);
+    expect(await served.exited).toEqual([1, null]);
+    expect(served.words()).toMatch(new RegExp(`^drp: no room left .*${data}.*\n {2}→ Free space`));
+  } finally {
+    spawnSync("umount", [data]);
+  }
 });
 
 test.each([

@@ -50,12 +50,13 @@ export async function createNamespace(label: string): Promise<Namespace> {
   return namespace;
 }
 
-/**
- * Leads from this host into the namespace, for a person's browser.
- *
- * @returns the address inside
- */
-export async function connectToHost(namespace: Namespace): Promise<string> {
+export interface HostLink extends AsyncDisposable {
+  /** Inside the namespace. */
+  readonly address: string;
+}
+
+/** Leads from this host into the namespace, for a person's browser. */
+export async function connectToHost(namespace: Namespace): Promise<HostLink> {
   // Link-local (RFC 3927), one /30 by process id, so that two labs at once do not meet.
   const base = (process.pid % 8192) * 4;
   const address = (last: number) => `169.254.${(base >> 8) + 128}.${(base & 255) + last}`;
@@ -65,7 +66,13 @@ export async function connectToHost(namespace: Namespace): Promise<string> {
   await run(["ip", "link", "set", link, "up"]);
   await namespace.ip("addr", "add", `${address(2)}/30`, "dev", "host");
   await namespace.ip("link", "set", "host", "up");
-  return address(2);
+  return {
+    address: address(2),
+    async [Symbol.asyncDispose]() {
+      // By itself it would go when the kernel takes the namespace apart: up to a minute later.
+      await run(["ip", "link", "del", link]);
+    },
+  };
 }
 
 /**

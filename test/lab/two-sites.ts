@@ -37,9 +37,9 @@ export async function startTwoSites(timeline: Timeline, signal: AbortSignal): Pr
   timeline.title("A hub, and two sites that join it: nothing but their own HTTPS line leads there");
   const hubNamespace = started.use(await createNamespace("hub"));
   await hubNamespace.addBridge("wan", `${HUB_WAN_ADDRESS}/24`);
-  const hostSide = await connectToHost(hubNamespace);
+  const host = started.use(await connectToHost(hubNamespace));
   const hub = started.use(await startHub({ namespace: hubNamespace, folder, config: [], signal }));
-  const dashboard = `https://${hostSide}:8092`;
+  const dashboard = `https://${host.address}:8092`;
   timeline.say("hub", `drp serve is ready; dashboard ${dashboard}`);
   const place = { hub, hubNamespace, folder };
   const north = started.use(await openSite("north", 1, place));

@@ -153,6 +153,45 @@ test("an old image, an unconfirmed slot, a failing check or the boot from before
   expect(at()).toBe("confirmed");
 });
 
+test("what a machine says of an older attempt counts for nothing", () => {
+  const scenario = begin();
+  scenario.boot("b1", V1);
+  const update = {
+    rolloutId: "r-1",
+    attempt: 1,
+    phase: "failed",
+    doneBytes: 0,
+    totalBytes: 0,
+    reason: "late",
+  };
+  scenario.hear("b1", { update });
+  expect(scenario.rollout.machines["m-b1"]).toMatchObject({ kind: "updating", attempt: 2 });
+});
+
+test("a hub that comes up after a deadline listens first, and then counts silence", () => {
+  const scenario = begin();
+  scenario.report("b1", "fetching");
+  scenario.now += 3_600_000;
+  scenario.listeningSince = scenario.now;
+  scenario.cutOff("m-b1");
+  scenario.wait(60);
+  expect(scenario.rollout.machines["m-b1"]?.kind).toBe("updating");
+  scenario.wait(400);
+  expect(scenario.rollout.state.kind).toBe("rolling-back");
+});
+
+test("an image that another rollout's gate denies is rolled back here too", () => {
+  const scenario = begin();
+  scenario.imageDenied = "web-7 fell back";
+  scenario.step();
+  expect(scenario.rollout.state).toMatchObject({
+    kind: "rolling-back",
+    reason: "app:v2 was denied meanwhile: web-7 fell back",
+  });
+  scenario.obey("b1");
+  expect(scenario.rollout.state.kind).toBe("rolled-back");
+});
+
 test("an operator's rollback calls the machine in flight back, and denies the image nowhere", () => {
   const scenario = begin();
   scenario.obey("b1");

@@ -3,6 +3,7 @@ import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { DrpError } from "../../core/errors.ts";
+import { storageError } from "../../core/storage-error.ts";
 
 export interface DataFolder {
   /** Absolute. */
@@ -25,7 +26,7 @@ export function openDataFolder(dir: string, nativeBinding?: string): DataFolder 
     if (!statSync(path).isDirectory()) throw new Error("it is not a folder");
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw unwritable(path, error);
+    throw storageError(path, error);
   }
   const lock = lockFolder(path, nativeBinding);
   return { path, release: () => lock.close() };
@@ -43,28 +44,10 @@ function lockFolder(path: string, nativeBinding: string | undefined): Database.D
   } catch (error) {
     lock?.close();
     const busy = error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY");
-    if (!busy) throw unwritable(path, error);
+    if (!busy) throw storageError(path, error);
     throw new DrpError("data.locked", `another drp already uses the data folder ${path}`, {
       advice: `Stop it first (\`fuser ${join(path, "lock.db")}\` names its process), or give this one its own folder: --data FOLDER`,
       facts: { folder: path },
     });
   }
-}
-
-function unwritable(path: string, cause: unknown): DrpError {
-  const { code } = cause as { code?: string };
-  const facts = { folder: path };
-  if (code === "ENOSPC" || code === "SQLITE_FULL") {
-    return new DrpError("storage.full", `no room left in the data folder ${path}`, {
-      advice: "Free space on that file system, then start again.",
-      facts,
-      cause,
-    });
-  }
-  return new DrpError("data.unwritable", `cannot use the data folder ${path}`, {
-    advice:
-      "Give this user the folder (`chown`), check that its file system is mounted read-write, or choose another with --data.",
-    facts,
-    cause,
-  });
 }

@@ -4,7 +4,7 @@
  */
 import type { MachineRecord } from "../../agent/hub/machine-record.ts";
 import type { RandomBytes } from "../../core/ids.ts";
-import type { Clock } from "../../core/time.ts";
+import type { Clock, EpochMs } from "../../core/time.ts";
 import type { DeniedImageRecord, ImageRecord, SiteRecord, Store, StoreChange } from "../../store/ports.ts";
 import type { RolloutRecord } from "../rollout-record.ts";
 import { stepRollout } from "../step.ts";
@@ -40,6 +40,7 @@ const WAKING: ReadonlySet<StoreChange["kind"]> = new Set([
 
 /** @returns what ends it; rounds never overlap */
 export function startReconciler(deps: ReconcilerDeps): Reconciler {
+  const listeningSince = deps.clock();
   let stopped = false;
   let wanted = false;
   let running: Promise<void> | undefined;
@@ -47,7 +48,7 @@ export function startReconciler(deps: ReconcilerDeps): Reconciler {
   const rounds = async () => {
     while (wanted && !stopped) {
       wanted = false;
-      await reconcileOnce(deps).catch(deps.onError);
+      await reconcileOnce(deps, listeningSince).catch(deps.onError);
     }
     running = undefined;
   };
@@ -72,17 +73,17 @@ export function startReconciler(deps: ReconcilerDeps): Reconciler {
 }
 
 /** Takes every open rollout as far as it goes now. A rollout that fails does not keep the others from going on. */
-async function reconcileOnce(deps: ReconcilerDeps): Promise<void> {
+async function reconcileOnce(deps: ReconcilerDeps, listeningSince: EpochMs): Promise<void> {
   for (const { id } of await readOpenRollouts(deps.store)) {
     try {
-      await reconcileRollout(deps, id);
+      await reconcileRollout(deps, listeningSince, id);
     } catch (error) {
       deps.onError(new Error(`rollout ${id} could not be taken further`, { cause: error }));
     }
   }
 }
 
-async function reconcileRollout(deps: ReconcilerDeps, id: string): Promise<void> {
+async function reconcileRollout(deps: ReconcilerDeps, listeningSince: EpochMs, id: string): Promise<void> {
   for (let step = 0; step < MAX_STEPS; step++) {
     const situation = await readSituation(deps.store, id);
     if (situation === undefined) return;
@@ -90,7 +91,7 @@ async function reconcileRollout(deps: ReconcilerDeps, id: string): Promise<void>
     const now = deps.clock();
     const denial = denied.find(({ digest }) => digest === rollout.plan.image);
     const imageDenied = denial === undefined ? null : denial.reason;
-    const result = stepRollout({ rollout, machines, sites, imageDenied, now });
+    const result = stepRollout({ rollout, machines, sites, imageDenied, listeningSince, now });
     const { randomBytes } = deps;
     const changes = changesOfStep(result, { before: rollout, machines, sites, images, now, randomBytes });
     if (changes.length === 0) return;

@@ -85,6 +85,9 @@ export function planOf(request: PlanRequest, fleet: Fleet): RolloutPlan {
 /** "00:01:05 wave.open — wave 1 of 2 (1) is open: berlin" */
 export class Scenario {
   now = 0;
+  /** Long before the rollout began. */
+  listeningSince = -3_600_000;
+  imageDenied: string | null = null;
   rollout: RolloutRecord;
   readonly machines = new Map<string, FleetMachine>();
   readonly sites = new Map<string, FleetSite>();
@@ -124,10 +127,17 @@ export class Scenario {
   }
 
   step(): void {
-    const { rollout, now } = this;
+    const { rollout, listeningSince, now } = this;
     const machines = [...this.machines.values()];
     const sites = [...this.sites.values()];
-    const result = stepRollout({ rollout, machines, sites, imageDenied: null, now });
+    const result = stepRollout({
+      rollout,
+      machines,
+      sites,
+      imageDenied: this.imageDenied,
+      listeningSince,
+      now,
+    });
     this.rollout = result.rollout;
     for (const event of result.events) this.#note(event.kind, event.summary);
     for (const command of result.commands) {
@@ -181,6 +191,13 @@ export class Scenario {
     const { rolloutId, attempt } = target;
     const update = { rolloutId, attempt, phase, doneBytes: 0, totalBytes: 0, reason };
     this.#change(machine, { running: { ...running, update } });
+    this.step();
+  }
+
+  /** A heartbeat of the boot that runs. */
+  hear(name: string, change: Partial<Running>): void {
+    const machine = this.machine(name);
+    this.#change(machine, { running: { ...(machine.running ?? runningWith()), ...change } });
     this.step();
   }
 

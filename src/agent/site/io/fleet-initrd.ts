@@ -3,9 +3,10 @@
  * build made. The kernel unpacks both in turn, as it does with early microcode.
  */
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, open, rename } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { storageError } from "../../../core/storage-error.ts";
 import { encodeCpioBytes } from "../../../images/cpio.ts";
 import type { ImageKey } from "../view.ts";
 
@@ -53,17 +54,30 @@ export class FleetInitrd {
   }
 }
 
-/** Replaces `file` in one step: a machine that is reading the one before goes on reading that. */
+/**
+ * Replaces `file` in one step: a machine that is reading the one before goes on reading that.
+ *
+ * @throws {DrpError} storage.full, data.unwritable
+ */
 async function writeInitrd(file: string, ramdisk: string, trust: FleetTrust): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
   const partial = `${file}.partial`;
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeAside(partial, ramdisk, trust);
+    await rename(partial, file);
+  } catch (cause) {
+    await rm(partial, { force: true });
+    throw storageError(file, cause);
+  }
+}
+
+async function writeAside(partial: string, ramdisk: string, trust: FleetTrust): Promise<void> {
   const output = createWriteStream(partial);
   output.write(encodeTrust(trust));
   await pipeline(createReadStream(ramdisk), output);
   const written = await open(partial, "r");
   await written.sync();
   await written.close();
-  await rename(partial, file);
 }
 
 function encodeTrust({ caPem, imageKeys }: FleetTrust): Uint8Array {
