@@ -10,7 +10,8 @@ import { explainFailure } from "./explain-failure.ts";
 import { type LabHub, startHub } from "./lab-hub.ts";
 import { createSigningKey, pushImage } from "./lab-images.ts";
 import { isOnPath } from "./missing-for-lab.ts";
-import { createNamespace, startRouter } from "./namespace.ts";
+import { connectToHost, createNamespace, startRouter } from "./namespace.ts";
+import { type SeenMachine, showMachines } from "./show-machines.ts";
 import { type Timeline, tellTimeline } from "./timeline.ts";
 import { createMachine, type VirtualMachine } from "./virtual-machine.ts";
 
@@ -24,7 +25,11 @@ interface InstalledMachine {
 
 export interface FirstInstall extends AsyncDisposable {
   readonly hub: LabHub;
-  readonly installed: readonly InstalledMachine[];
+  readonly dashboard: string;
+  readonly seen: {
+    readonly installed: readonly InstalledMachine[];
+    readonly machines: readonly SeenMachine[];
+  };
 }
 
 /**
@@ -41,8 +46,10 @@ export async function firstInstall(timeline: Timeline, signal: AbortSignal): Pro
   await namespace.addBridge("br0", "10.77.0.1/24");
   if (isOnPath("radvd")) started.use(await startRouter(namespace, folder));
   else timeline.say("router", "no radvd (Debian package): iPXE waits 16 s for IPv6 at each network boot");
+  const host = started.use(await connectToHost(namespace));
   const hub = started.use(await startHub({ namespace, folder, config: ALL_IN_ONE, signal }));
-  timeline.say("hub", "drp serve is ready");
+  const dashboard = `https://${host.address}:8092`;
+  timeline.say("hub", `drp serve is ready; dashboard ${dashboard}`);
   await pushImage(hub, folder, { version: "v1", healthy: true, key: await createSigningKey(hub, folder) });
   timeline.say("ci", "built, signed and pushed app:v1");
 
@@ -80,10 +87,10 @@ export async function firstInstall(timeline: Timeline, signal: AbortSignal): Pro
     throw await explainFailure(cause, [bios.serialLog, uefi.serialLog, hub.logFile]);
   }
   timeline.title("drp machines list");
-  timeline.block(await hub.drp("machines", "list", "-o", "table"));
+  const machines = await showMachines(hub, timeline);
 
   const kept = started.move();
-  return { hub, installed, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { hub, dashboard, seen: { installed, machines }, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 const ALL_IN_ONE = [

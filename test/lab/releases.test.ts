@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { runLab } from "./lab-process.ts";
 import { missingForLab } from "./missing-for-lab.ts";
-import { type Releases, runReleases } from "./releases.ts";
-import { Timeline } from "./timeline.ts";
+import type { Releases } from "./releases.ts";
 
 const missing = missingForLab();
 if (missing !== undefined) console.log(`lab skipped: ${missing}`);
@@ -15,9 +15,7 @@ describe.skipIf(missing !== undefined)("two sites, three machines, a good and a 
 
   beforeAll(async () => {
     const startedAt = Date.now();
-    const timeline = new Timeline(line => console.log(line), false);
-    await using lab = await runReleases(timeline, new AbortController().signal);
-    releases = lab.releases;
+    releases = await runLab();
     durationMs = Date.now() - startedAt;
   }, 15 * 60_000);
 

@@ -3,28 +3,21 @@
  * a site agent and a machine are killed in the middle of it; v3 is bad, and is stopped and undone without a person; one
  * machine is brought back to v1 by installing it again from the network.
  */
-import type { Machine, Rollout } from "../../src/api/wire.ts";
+import type { Rollout } from "../../src/api/wire.ts";
 import { disturb } from "./disturb.ts";
 import { explainFailure } from "./explain-failure.ts";
 import type { LabHub } from "./lab-hub.ts";
+import { type SeenMachine, showMachines } from "./show-machines.ts";
 import type { Timeline } from "./timeline.ts";
 import { type PoweredMachine, startTwoSites, type TwoSites } from "./two-sites.ts";
 import { hasEnded, untilRollout } from "./watch-rollout.ts";
 
-export interface RunningMachine {
-  readonly name: string;
-  /** NAME:VERSION */
-  readonly image: string;
-  readonly bootId: string;
-  readonly state: string;
-}
-
 export interface Releases {
-  readonly afterInstall: readonly RunningMachine[];
-  readonly afterGoodRelease: readonly RunningMachine[];
+  readonly afterInstall: readonly SeenMachine[];
+  readonly afterGoodRelease: readonly SeenMachine[];
   readonly badRelease: Rollout;
-  readonly afterBadRelease: readonly RunningMachine[];
-  readonly afterReimage: readonly RunningMachine[];
+  readonly afterBadRelease: readonly SeenMachine[];
+  readonly afterReimage: readonly SeenMachine[];
   /** What `drp why` says of the machine that met v3. */
   readonly why: string;
   /** What starting v3 again is answered with. */
@@ -32,8 +25,9 @@ export interface Releases {
 }
 
 export interface LabRun extends AsyncDisposable {
-  readonly fleet: TwoSites;
-  readonly releases: Releases;
+  readonly hub: LabHub;
+  readonly dashboard: string;
+  readonly seen: Releases;
 }
 
 /** Short, so that a person can watch: policies of real fleets soak for hours. */
@@ -44,9 +38,10 @@ export async function runReleases(timeline: Timeline, signal: AbortSignal): Prom
   await using started = new AsyncDisposableStack();
   const fleet = started.use(await startTwoSites(timeline, signal));
   try {
-    const releases = await release(fleet, timeline);
+    const seen = await release(fleet, timeline);
+    const { hub, dashboard } = fleet;
     const kept = started.move();
-    return { fleet, releases, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+    return { hub, dashboard, seen, [Symbol.asyncDispose]: () => kept.disposeAsync() };
   } catch (cause) {
     throw await explainFailure(cause, fleet.logFiles);
   }
@@ -57,20 +52,20 @@ async function release(fleet: TwoSites, timeline: Timeline): Promise<Releases> {
 
   timeline.title("Three empty machines are powered on at once and install v1");
   await Promise.all(fleet.machines.map(machine => install(hub, machine, timeline)));
-  const afterInstall = await show(hub, timeline);
+  const afterInstall = await showMachines(hub, timeline);
 
   timeline.title("v2 goes out: one site first, then the other, machine by machine");
   timeline.block(await hub.drp("rollout", "plan", "--image", "v2", ...POLICY, "-o", "table"));
   await hub.drp("rollout", "start", "--image", "v2", ...POLICY);
   await disturb(fleet, timeline);
   await untilRollout(hub, "done", ({ state }) => state.kind === "done");
-  const afterGoodRelease = await show(hub, timeline);
+  const afterGoodRelease = await showMachines(hub, timeline);
 
   timeline.title("v3 is bad: its trial fails, the machine falls back by itself, the rollout is undone");
   await hub.drp("rollout", "start", "--image", "v3", ...POLICY);
   const undone = await untilRollout(hub, "rolled back", hasEnded);
   timeline.block(await hub.drp("rollout", "status", "-o", "table"));
-  const afterBadRelease = await show(hub, timeline);
+  const afterBadRelease = await showMachines(hub, timeline);
   const [canary = ""] =
     undone.plan.waves[0]?.sites.flatMap(site => site.machines.map(({ name }) => name)) ?? [];
   const why = await hub.drp("why", canary, "-o", "table");
@@ -83,7 +78,7 @@ async function release(fleet: TwoSites, timeline: Timeline): Promise<Releases> {
     ...["--wave", "100%", "--soak", "0s"],
   );
   await untilRollout(hub, "done", ({ state }) => state.kind === "done");
-  const afterReimage = await show(hub, timeline);
+  const afterReimage = await showMachines(hub, timeline);
   return { afterInstall, afterGoodRelease, badRelease: undone, afterBadRelease, afterReimage, why, refusal };
 }
 
@@ -100,15 +95,4 @@ async function install(hub: LabHub, machine: PoweredMachine, timeline: Timeline)
   machine.powerOn();
   timeline.say(machine.name, `power on (${machine.firmware}, empty disk)`);
   await hub.drp("machines", "wait", machine.name, "--for", "healthy", "--timeout", "5m");
-}
-
-async function show(hub: LabHub, timeline: Timeline): Promise<RunningMachine[]> {
-  timeline.block(await hub.drp("machines", "list", "-o", "table"));
-  const machines = await hub.query<Machine>("machines", "list");
-  return machines.map(({ name, state, running }) => ({
-    name,
-    image: running?.imageName ?? "-",
-    bootId: running?.bootId ?? "-",
-    state: state.kind,
-  }));
 }
