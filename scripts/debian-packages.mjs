@@ -12,6 +12,7 @@ const PACKAGES = [
   ["cpio", "cpio", "ramdisk archives are not checked by an independent reader"],
   ["busybox", "busybox-static", "ramdisk archives are not checked by an independent reader"],
   ["ip", "iproute2", "no network namespaces: no client tests, no lab"],
+  ["/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin", "GRUB's patched boot sectors are not checked"],
   ["qemu-system-x86_64", "qemu-system-x86", "no lab"],
   ["/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf", "no UEFI machine in the lab"],
   ["/usr/lib/ipxe/qemu/efi-virtio.rom", "ipxe-qemu", "no network boot in the lab"],

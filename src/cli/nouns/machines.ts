@@ -23,21 +23,16 @@ export function addMachines(cli: Cli): void {
     .option("--state <state>", "only in this state");
   cli.on<{ site?: string; state?: string }>(list, async ({ context, options }) => {
     const query = { site: options.site, state: options.state };
-    const [items, view] = await Promise.all([
-      context.api().list("/machines", machineSchema, query),
-      machineViewContext(context),
-    ]);
-    context.out.list(items, machineColumns(view), NO_MACHINES);
+    // What was asked for comes first: where several answers would fail, the error is about this one.
+    const items = await context.api().list("/machines", machineSchema, query);
+    context.out.list(items, machineColumns(await machineViewContext(context)), NO_MACHINES);
   });
 
   cli.on(
     machines.command("show").argument("<machine>", "name, id or MAC").description("one machine"),
     async call => {
-      const [machine, view] = await Promise.all([
-        findMachine(call.context, firstArgument(call)),
-        machineViewContext(call.context),
-      ]);
-      call.context.out.record(machine, machineFields(machine, view));
+      const machine = await findMachine(call.context, firstArgument(call));
+      call.context.out.record(machine, machineFields(machine, await machineViewContext(call.context)));
     },
   );
 
