@@ -25,6 +25,8 @@ export interface LabHub extends AsyncDisposable {
   /** As `drp`, with JSON lines parsed. */
   query<T>(...args: string[]): Promise<T[]>;
   watchEvents(listener: (event: LabEvent) => void): AsyncDisposable;
+  /** Resolves with the next event that a watcher is told. */
+  nextEvent(): Promise<void>;
   /** kill -9, and a new start on the same data. */
   crashAndRestart(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export async function startHub({ namespace, folder, config, signal }: HubOptions
     return started;
   };
   let running = await start();
+  let told = Promise.withResolvers<void>();
   return {
     dataFolder,
     logFile,
@@ -63,7 +66,13 @@ export async function startHub({ namespace, folder, config, signal }: HubOptions
       const lines = (await drp(...args, "-o", "json")).split("\n").filter(line => line !== "");
       return lines.map(line => JSON.parse(line));
     },
-    watchEvents: listener => watchEvents(namespace, env, listener),
+    watchEvents: listener =>
+      watchEvents(namespace, env, event => {
+        listener(event);
+        told.resolve();
+        told = Promise.withResolvers();
+      }),
+    nextEvent: () => told.promise,
     async crashAndRestart() {
       await running.kill();
       running = await start();

@@ -47,13 +47,11 @@ export async function startTwoSites(timeline: Timeline, signal: AbortSignal): Pr
   timeline.say("hub", "north and south have joined, each with a token that worked once");
 
   const key = await createSigningKey(hub, folder);
-  for (const [version, healthy] of [
-    ["v1", true],
-    ["v2", true],
-    ["v3", false],
-  ] as const) {
-    await pushImage(hub, folder, { version, healthy, key });
-  }
+  await Promise.all([
+    pushImage(hub, folder, { version: "v1", healthy: true, key }),
+    pushImage(hub, folder, { version: "v2", healthy: true, key }),
+    pushImage(hub, folder, { version: "v3", healthy: false, key }),
+  ]);
   timeline.say("ci", "built, signed and pushed app:v1, app:v2 and app:v3 (whose health check fails)");
 
   const machines = await Promise.all(
