@@ -80,11 +80,8 @@ function moveWave(draft: RolloutDraft): boolean {
   const { now, plan } = draft;
   const current = draft.currentWave;
   if (current === undefined) {
-    draft.setState(
-      { kind: "done", at: now },
-      "info",
-      `${plan.imageName} is everywhere: every wave has passed`,
-    );
+    const where = plan.machine === undefined ? "is everywhere" : `runs on ${plan.machine}`;
+    draft.setState({ kind: "done", at: now }, "info", `${plan.imageName} ${where}: every wave has passed`);
     return false;
   }
   const { index, wave, state } = current;

@@ -88,7 +88,7 @@ function watchEvents(
 ): AsyncDisposable {
   const [command = "", ...args] = [...namespace.enter, DRP, "events", "watch", "-o", "json"];
   const child = spawn(command, args, {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "ignore"], // it says that it connects again: the timeline has the crash itself
     env: { ...process.env, ...env },
   });
   createInterface({ input: child.stdout }).on("line", line => listener(JSON.parse(line)));
