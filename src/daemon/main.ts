@@ -186,10 +186,12 @@ export async function runServe(args: readonly string[]): Promise<number> {
     process.stderr.write(
       formatStartBanner({
         title: `drp ${version} is running`,
-        services,
+        services: services.map(service =>
+          service.name === "api" ? { ...service, name: "API, dashboard" } : service,
+        ),
         facts: [
           ["data", hub.dataFolder],
-          ["admin token", `${hub.adminTokenFile} (the CLI on this host finds it)`],
+          ["admin token", `${hub.adminTokenFile} (signs in to the dashboard; the CLI on this host finds it)`],
         ],
       }),
     );
