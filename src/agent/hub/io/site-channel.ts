@@ -3,11 +3,10 @@
  * heartbeats of every machine of the fleet come through here. The fleet's CA must have signed the client's certificate, and
  * its key must be that of a site that has joined.
  */
-import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
+import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import type { TLSSocket } from "node:tls";
@@ -17,8 +16,8 @@ import type { ImageRegistry } from "../../../images/io/registry.ts";
 import { chunkDigestSchema, imageDigestSchema } from "../../../images/manifest.ts";
 import { describeSchemaIssue } from "../../../images/schema-issue.ts";
 import type { SiteRecord, Store } from "../../../store/ports.ts";
+import { closeServer, listenOnPort, readBodyText, sendJson, sendProblem } from "../../io/channel-server.ts";
 import { keyFingerprint } from "../../key-fingerprint.ts";
-import type { Problem } from "../../protocol.ts";
 import { MAX_REPORTS_BYTES, POLL_MS, type SyncAnswer, syncRequestSchema } from "../../site-protocol.ts";
 import { SiteDesk } from "./site-desk.ts";
 
@@ -62,14 +61,11 @@ export async function startSiteChannel(options: SiteChannelOptions): Promise<Sit
   server.maxConnections = MAX_CONNECTIONS;
   server.requestTimeout = 60_000;
   server.headersTimeout = 10_000;
-  await listen(server, options.port);
+  await listenOnPort(server, options.port, { what: "the site channel", setting: "siteChannel.port" });
   return {
     port: (server.address() as AddressInfo).port,
     async stop() {
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
+      await closeServer(server);
       await door.close();
     },
   };
@@ -93,7 +89,7 @@ class SiteDoor {
       if (response.destroyed) return;
       this.#options.onError(`${route} from ${request.socket.remoteAddress}`, error);
       if (response.headersSent) response.destroy();
-      else send(response, problemOf(error));
+      else sendProblem(response, error, { statusOf: STATUS, unexpected: "the hub failed to answer" });
     }
   }
 
@@ -126,13 +122,13 @@ class SiteDoor {
   ): Promise<void> {
     if (route === `POST ${PREFIX}sync`) {
       const body = await readSyncRequest(request);
-      return send(response, { status: 200, body: await this.#sync(site, body, response) });
+      return sendJson(response, await this.#sync(site, body, response));
     }
     const { registry } = this.#options;
     const [, kind, digest = ""] = /^GET \/site\/v1\/(images|chunks)\/([^/]+)$/.exec(route) ?? [];
     if (kind === "images" && imageDigestSchema.safeParse(digest).success) {
       const manifest = await registry.manifest(digest);
-      if (manifest !== undefined) return send(response, { status: 200, body: manifest });
+      if (manifest !== undefined) return sendJson(response, manifest);
     }
     if (kind === "chunks" && chunkDigestSchema.safeParse(digest).success) {
       return sendChunk(response, registry.chunkPath(digest));
@@ -184,16 +180,7 @@ async function nextView(desk: SiteDesk, response: ServerResponse): Promise<void>
 }
 
 async function readSyncRequest(request: IncomingMessage) {
-  const parts: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    sizeBytes += part.length;
-    if (sizeBytes > MAX_BODY_BYTES) {
-      throw new DrpError("request.too-large", `the body is larger than ${MAX_BODY_BYTES} bytes`);
-    }
-    parts.push(part);
-  }
-  const parsed = syncRequestSchema.safeParse(parseJson(Buffer.concat(parts).toString("utf8")));
+  const parsed = syncRequestSchema.safeParse(parseJson(await readBodyText(request, MAX_BODY_BYTES)));
   if (parsed.success) return parsed.data;
   throw new DrpError("request.invalid", describeSchemaIssue(parsed.error), {
     advice: "Check that the site's drp is not newer than the hub's.",
@@ -223,48 +210,3 @@ const STATUS: Partial<Record<DrpError["code"], number>> = {
   "request.too-large": 413,
   "site.not-joined": 403,
 };
-
-interface Answer {
-  readonly status: number;
-  readonly body: unknown;
-}
-
-function problemOf(error: unknown): Answer {
-  const known = error instanceof DrpError ? error : new DrpError("internal", "the hub failed to answer");
-  const status = STATUS[known.code] ?? 500;
-  const problem: Problem = {
-    type: "about:blank",
-    title: known.code,
-    status,
-    code: known.code,
-    detail: known.message,
-    ...(known.advice === undefined ? {} : { advice: known.advice }),
-  };
-  return { status, body: problem };
-}
-
-function send(response: ServerResponse, { status, body }: Answer): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, {
-    "content-type": status === 200 ? "application/json" : "application/problem+json",
-    "content-length": Buffer.byteLength(text),
-  });
-  response.end(text);
-}
-
-async function listen(server: Server, port: number): Promise<void> {
-  server.listen(port);
-  try {
-    await once(server, "listening");
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new DrpError(
-      code === "EACCES" ? "port.forbidden" : "port.in-use",
-      `the site channel cannot listen on port ${port}`,
-      {
-        advice: `Stop what has it (ss -tlpn sport = :${port}), or set siteChannel.port in the configuration.`,
-        cause,
-      },
-    );
-  }
-}

@@ -3,15 +3,15 @@
  * what a site hears, and Express costs more than the work itself. A client certificate is asked for and only its key is
  * looked at; who it belongs to is the machine desk's to say.
  */
-import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { TLSSocket } from "node:tls";
 import type { z } from "zod";
 import { DrpError } from "../../../core/errors.ts";
+import { readBodyText, sendJson, sendProblem } from "../../io/channel-server.ts";
+import { keyFingerprint } from "../../key-fingerprint.ts";
 import {
   heartbeatSchema,
-  type Problem,
   progressSchema,
   registerRequestSchema,
   type SignedManifest,
@@ -51,12 +51,10 @@ async function serve(
 ): Promise<void> {
   const route = `${request.method} ${request.url}`;
   try {
-    const answer = await answerRoute(options, request, route);
-    send(response, 200, "application/json", answer);
+    sendJson(response, await answerRoute(options, request, route));
   } catch (error) {
     options.onError(error, route, request.socket.remoteAddress ?? "");
-    const problem = problemOf(error);
-    send(response, problem.status, "application/problem+json", problem);
+    sendProblem(response, error, { statusOf: STATUS, unexpected: "the site failed to answer" });
   }
 }
 
@@ -105,21 +103,11 @@ function clientKeyFingerprint(socket: TLSSocket): string {
       advice: "Machines talk here with their own key; people use the hub's API.",
     });
   }
-  const spki = certificate.publicKey.export({ type: "spki", format: "der" });
-  return createHash("sha256").update(spki).digest("hex");
+  return keyFingerprint(certificate.publicKey);
 }
 
 async function readBody<T extends z.ZodType>(request: IncomingMessage, schema: T): Promise<z.infer<T>> {
-  const parts: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    sizeBytes += part.length;
-    if (sizeBytes > MAX_BODY_BYTES) {
-      throw new DrpError("request.too-large", `the body is larger than ${MAX_BODY_BYTES} bytes`);
-    }
-    parts.push(part);
-  }
-  const parsed = schema.safeParse(parseJson(Buffer.concat(parts).toString("utf8")));
+  const parsed = schema.safeParse(parseJson(await readBodyText(request, MAX_BODY_BYTES)));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new DrpError(
@@ -148,21 +136,3 @@ const STATUS: Partial<Record<DrpError["code"], number>> = {
   "request.too-large": 413,
   "token.rejected": 403,
 };
-
-function problemOf(error: unknown): Problem {
-  const known = error instanceof DrpError ? error : new DrpError("internal", "the site failed to answer");
-  return {
-    type: "about:blank",
-    title: known.code,
-    status: STATUS[known.code] ?? 500,
-    code: known.code,
-    detail: known.message,
-    ...(known.advice === undefined ? {} : { advice: known.advice }),
-  };
-}
-
-function send(response: ServerResponse, status: number, type: string, body: unknown): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(text) });
-  response.end(text);
-}

@@ -2,10 +2,8 @@
  * Runs a site: DHCP and TFTP in their own process, boot HTTP, and the machine channel. What a machine is told is the machine
  * desk's to decide; this file carries questions and answers between the doors.
  */
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import type { Server } from "node:https";
 import { join } from "node:path";
 import { DrpError } from "../../../core/errors.ts";
 import type { RandomBytes } from "../../../core/ids.ts";
@@ -20,6 +18,7 @@ import type { BootAnswer } from "../../../pxe/decide.ts";
 import { LOADER_FILES } from "../../../pxe/decide.ts";
 import { startBootHttp } from "../../../pxe/io/boot-http.ts";
 import type { BootPlan } from "../../../pxe/scripts.ts";
+import { closeServer, listenOnPort } from "../../io/channel-server.ts";
 import type { SignedManifest } from "../../protocol.ts";
 import { MachineDesk } from "../machine-desk.ts";
 import type { HubLink, SiteView } from "../view.ts";
@@ -95,7 +94,10 @@ export async function startSite(options: SiteOptions): Promise<Site> {
     signedManifest: options.signedManifest,
     onError: (error, route, remote) => options.onError(`${route} from ${remote}`, error),
   });
-  await listen(channel, options.machinePort);
+  await listenOnPort(channel, options.machinePort, {
+    what: "the machine channel",
+    setting: "machineChannel.port",
+  });
   started.defer(() => closeServer(channel));
 
   const bootProcess = started.use(
@@ -240,28 +242,4 @@ function describeService(state: ServiceState): SiteService {
   if (state.state === "on") return { name: state.service, state: "on", detail: state.detail };
   const { message, advice } = state.error;
   return { name: state.service, state: "off", detail: advice === null ? message : `${message} → ${advice}` };
-}
-
-async function listen(server: Server, port: number): Promise<void> {
-  server.listen(port);
-  try {
-    await once(server, "listening");
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new DrpError(
-      code === "EACCES" ? "port.forbidden" : "port.in-use",
-      `the machine channel cannot listen on port ${port}`,
-      {
-        advice: `Stop what has it (ss -tlpn sport = :${port}), or set machineChannel.port in the configuration.`,
-        cause,
-      },
-    );
-  }
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, "close");
-  server.close();
-  server.closeAllConnections();
-  await closed;
 }
