@@ -247,7 +247,16 @@ export const statusSchema = z.object({
   startedAt: epochMs,
   services: z.array(
     z.object({
-      name: z.enum(["api", "boot-http", "dhcp", "tftp", "machine-channel", "site-channel", "boot-files"]),
+      name: z.enum([
+        "api",
+        "boot-http",
+        "dhcp",
+        "proxy-dhcp",
+        "tftp",
+        "machine-channel",
+        "site-channel",
+        "boot-files",
+      ]),
       state: z.enum(["on", "off"]),
       detail: z.string().describe("the address it listens on, or why it is off and what to do"),
     }),

@@ -5,10 +5,10 @@ import type { Lease } from "../dhcp/leases.ts";
 import { findSubnet, type Subnet } from "../dhcp/subnet.ts";
 
 export function leaseToWire(
-  { address, mac, hostname, expiresAt }: Lease,
+  { address, client, hostname, expiresAt }: Lease,
   subnets: readonly Subnet[],
 ): WireLease {
   const network = findSubnet(subnets, address)?.network;
   const subnet = network === undefined ? "" : `${formatIpv4(network.network)}/${network.prefixLength}`;
-  return { address: formatIpv4(address), mac, hostname, subnet, expiresAt };
+  return { address: formatIpv4(address), mac: client, hostname, subnet, expiresAt };
 }

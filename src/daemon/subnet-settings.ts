@@ -59,6 +59,7 @@ export function decideSubnet(written: WrittenSubnet, before: readonly Subnet[]):
     router: written.router === undefined ? null : (reader.inside(["router"], written.router) ?? null),
     dns: (written.dns ?? []).flatMap((text, index) => reader.address(["dns", index], text) ?? []),
     leaseSeconds: (written.leaseMinutes ?? DEFAULT_LEASE_MINUTES) * 60,
+    options: [],
     reservations: reader.reservations(written.reservations ?? []),
   };
   return reader.problems.length > 0
@@ -122,7 +123,7 @@ class SubnetReader {
       if (seen.has(mac)) this.refuse([...path, "mac"], `${mac} already has a reservation in this subnet`);
       if (seen.has(address)) this.refuse([...path, "address"], `${formatIpv4(address)} is already reserved`);
       seen.add(mac).add(address);
-      return [{ mac, address }];
+      return [{ client: { kind: "mac", mac }, address, hostname: null, options: [] }];
     });
   }
 

@@ -3,8 +3,8 @@
  * someone will ask why a machine did not boot. Knows no socket, no disk and nothing of boot files but where they go.
  */
 import { formatIpv4, type Ipv4, networkContains, UNSPECIFIED } from "../core/ipv4.ts";
-import { type MacAddress, macFromBytes } from "../core/mac.ts";
 import { type EpochMs, formatDuration } from "../core/time.ts";
+import { type ClientKey, clientKeyOf } from "./client-key.ts";
 import type { Lease, LeaseChange, LeaseIndex } from "./leases.ts";
 import { OPTION, readIpv4, readText, readUint8, textValue } from "./options.ts";
 import { BOOT_REQUEST, type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
@@ -21,7 +21,7 @@ export interface ReceivedOn {
 export interface DhcpState {
   readonly leases: LeaseIndex;
   /** What a client is to boot; asked for each message, so it must be quick. */
-  readonly bootFieldsFor: (message: DhcpMessage, mac: MacAddress, receivedOn: ReceivedOn) => BootFields;
+  readonly bootFieldsFor: (message: DhcpMessage, client: ClientKey, receivedOn: ReceivedOn) => BootFields;
 }
 
 export type DhcpDecision =
@@ -38,14 +38,13 @@ export type DhcpDecision =
 const OFFER_HELD_MS = 60_000;
 /** Somebody else uses the address; an operator should find out, and a busy pool should get it back. */
 const DECLINED_RESTS_MS = 600_000;
-const ETHERNET = 1;
 /** A host name that a client gave is shown to people and kept with each lease. */
 const MAX_HOSTNAME_LENGTH = 63;
 
 /** Everything that the answer to one message is made from. */
 interface Exchange {
   readonly message: DhcpMessage;
-  readonly mac: MacAddress;
+  readonly client: ClientKey;
   readonly subnet: Subnet;
   readonly receivedOn: ReceivedOn;
   readonly state: DhcpState;
@@ -64,15 +63,16 @@ export function decideDhcp(
   now: EpochMs,
 ): DhcpDecision {
   if (message.op !== BOOT_REQUEST) return silent("not a client's message");
-  if (message.htype !== ETHERNET || message.chaddr.length !== 6) {
+  const client = clientKeyOf(message);
+  if (client === undefined) {
     return silent(
-      `hardware type ${message.htype} with ${message.chaddr.length} address bytes is not Ethernet`,
+      `hardware type ${message.htype} with ${message.chaddr.length} address bytes is neither Ethernet nor InfiniBand`,
     );
   }
   const link = linkAddress(message, receivedOn, state);
   const subnet = findSubnet(state.leases.subnets, link);
   if (subnet === undefined) return silent(`${formatIpv4(link)} is in no subnet that is served here`);
-  const exchange: Exchange = { message, mac: macFromBytes(message.chaddr), subnet, receivedOn, state, now };
+  const exchange: Exchange = { message, client, subnet, receivedOn, state, now };
   switch (readUint8(message.options, OPTION.messageType)) {
     case MESSAGE_TYPE.discover:
       return decideDiscover(exchange);
@@ -100,15 +100,15 @@ function linkAddress(message: DhcpMessage, receivedOn: ReceivedOn, state: DhcpSt
 }
 
 function decideDiscover(exchange: Exchange): DhcpDecision {
-  const { message, mac, subnet, state, now } = exchange;
-  const choice = state.leases.choose(subnet, mac, readIpv4(message.options, OPTION.requestedAddress), now);
+  const { message, client, subnet, state, now } = exchange;
+  const choice = state.leases.choose(subnet, client, readIpv4(message.options, OPTION.requestedAddress), now);
   if (choice.kind === "none") return silent(`no address to offer: ${choice.reason}`);
   const { address } = choice;
-  const record = state.leases.recordOf(subnet, mac);
+  const record = state.leases.recordOf(subnet, client);
   const holdsLease = record?.address === address && record.expiresAt > now;
   const change: LeaseChange | null = holdsLease
     ? null
-    : { kind: "offer", address, mac, until: now + OFFER_HELD_MS };
+    : { kind: "offer", address, client, until: now + OFFER_HELD_MS };
   return grant(exchange, MESSAGE_TYPE.offer, address, change);
 }
 
@@ -124,11 +124,11 @@ function decideRequest(exchange: Exchange): DhcpDecision {
 }
 
 function decideSelecting(exchange: Exchange, server: Ipv4, requested: Ipv4 | undefined): DhcpDecision {
-  const { mac, receivedOn, state, subnet, now } = exchange;
+  const { client, receivedOn, state, subnet, now } = exchange;
   if (server !== receivedOn.address) {
-    const offered = state.leases.offeredTo(subnet, mac);
+    const offered = state.leases.offeredTo(subnet, client);
     const change: LeaseChange | null =
-      offered === undefined ? null : { kind: "release", address: offered, mac };
+      offered === undefined ? null : { kind: "release", address: offered, client };
     return {
       kind: "silent",
       change,
@@ -136,7 +136,7 @@ function decideSelecting(exchange: Exchange, server: Ipv4, requested: Ipv4 | und
     };
   }
   if (requested === undefined) return silent("its REQUEST names no address (RFC 2131 table 5)");
-  if (!state.leases.mayHave(subnet, requested, mac, now)) {
+  if (!state.leases.mayHave(subnet, requested, client, now)) {
     return refuse(exchange, `${formatIpv4(requested)} is not this client's to have`);
   }
   return lease(exchange, requested);
@@ -144,13 +144,13 @@ function decideSelecting(exchange: Exchange, server: Ipv4, requested: Ipv4 | und
 
 /** The client was switched off and wants the address that it remembers. */
 function decideInitReboot(exchange: Exchange, requested: Ipv4): DhcpDecision {
-  const { mac, state, subnet, now } = exchange;
+  const { client, state, subnet, now } = exchange;
   if (!networkContains(subnet.network, requested)) {
     return refuse(exchange, `${formatIpv4(requested)} belongs to another network than the client is on`);
   }
-  const record = state.leases.recordOf(subnet, mac);
+  const record = state.leases.recordOf(subnet, client);
   if (record === undefined) return silent(`nothing is known of its lease of ${formatIpv4(requested)}`);
-  if (record.address !== requested || !state.leases.mayHave(subnet, requested, mac, now)) {
+  if (record.address !== requested || !state.leases.mayHave(subnet, requested, client, now)) {
     return refuse(exchange, `${formatIpv4(requested)} is not this client's any more`);
   }
   return lease(exchange, requested);
@@ -161,41 +161,41 @@ function decideInitReboot(exchange: Exchange, requested: Ipv4): DhcpDecision {
  * else has it. A lease that we forgot is trusted (RFC 2131 §4.3.2) while the address is free.
  */
 function decideRenewing(exchange: Exchange): DhcpDecision {
-  const { message, mac, state, subnet, now } = exchange;
+  const { message, client, state, subnet, now } = exchange;
   if (!networkContains(subnet.network, message.ciaddr)) {
     return refuse(exchange, `${formatIpv4(message.ciaddr)} belongs to another network than the client is on`);
   }
-  if (!state.leases.mayHave(subnet, message.ciaddr, mac, now)) {
+  if (!state.leases.mayHave(subnet, message.ciaddr, client, now)) {
     return refuse(exchange, `${formatIpv4(message.ciaddr)} is not this client's any more`);
   }
   return lease(exchange, message.ciaddr);
 }
 
 function decideDecline(exchange: Exchange): DhcpDecision {
-  const { message, mac, receivedOn, state, now } = exchange;
+  const { message, client, receivedOn, state, now } = exchange;
   const address = readIpv4(message.options, OPTION.requestedAddress);
   if (readIpv4(message.options, OPTION.serverIdentifier) !== receivedOn.address || address === undefined) {
     return silent("its DECLINE is not for an address of ours");
   }
-  if (state.leases.holderOf(address) !== mac) {
+  if (state.leases.holderOf(address) !== client) {
     return silent(`it declines ${formatIpv4(address)}, which it does not hold`);
   }
   return {
     kind: "silent",
-    change: { kind: "decline", address, mac, until: now + DECLINED_RESTS_MS },
+    change: { kind: "decline", address, client, until: now + DECLINED_RESTS_MS },
     reason: `somebody else uses ${formatIpv4(address)}: it is given to nobody for ten minutes`,
   };
 }
 
 function decideRelease(exchange: Exchange): DhcpDecision {
-  const { message, mac, state } = exchange;
+  const { message, client, state } = exchange;
   const address = message.ciaddr;
-  if (state.leases.holderOf(address) !== mac) {
+  if (state.leases.holderOf(address) !== client) {
     return silent(`it releases ${formatIpv4(address)}, which it does not hold`);
   }
   return {
     kind: "silent",
-    change: { kind: "release", address, mac },
+    change: { kind: "release", address, client },
     reason: `it gave ${formatIpv4(address)} back`,
   };
 }
@@ -218,9 +218,9 @@ function decideInform(exchange: Exchange): DhcpDecision {
 }
 
 function lease(exchange: Exchange, address: Ipv4): DhcpDecision {
-  const { message, mac, subnet, now } = exchange;
+  const { message, client, subnet, now } = exchange;
   const hostname = readText(message.options, OPTION.hostname)?.slice(0, MAX_HOSTNAME_LENGTH) ?? null;
-  const granted: Lease = { address, mac, hostname, expiresAt: now + subnet.leaseSeconds * 1000 };
+  const granted: Lease = { address, client, hostname, expiresAt: now + subnet.leaseSeconds * 1000 };
   return grant(exchange, MESSAGE_TYPE.ack, address, { kind: "lease", lease: granted });
 }
 
@@ -254,8 +254,8 @@ function refuse(exchange: Exchange, reason: string): DhcpDecision {
   };
 }
 
-function bootFields({ state, message, mac, receivedOn }: Exchange): BootFields {
-  return state.bootFieldsFor(message, mac, receivedOn);
+function bootFields({ state, message, client, receivedOn }: Exchange): BootFields {
+  return state.bootFieldsFor(message, client, receivedOn);
 }
 
 function silent(reason: string): DhcpDecision {

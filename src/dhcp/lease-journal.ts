@@ -6,7 +6,8 @@ import { z } from "zod";
 import { decodeCheckedLine, encodeCheckedLine, splitLines } from "../core/checked-line.ts";
 import { DrpError } from "../core/errors.ts";
 import { formatIpv4, type Ipv4, parseIpv4 } from "../core/ipv4.ts";
-import { type MacAddress, parseMac } from "../core/mac.ts";
+import { parseMac } from "../core/mac.ts";
+import type { ClientKey } from "./client-key.ts";
 import type { DurableChange, LeaseChange } from "./leases.ts";
 
 const headerSchema = z.object({ format: z.literal("drp-leases"), version: z.literal(1) });
@@ -17,16 +18,16 @@ const address = z.string().transform((text, context): Ipv4 => {
   if (parsed === undefined) context.addIssue("not an IPv4 address");
   return parsed ?? (0 as Ipv4);
 });
-const mac = z.string().transform((text, context): MacAddress => {
-  const parsed = parseMac(text);
-  if (parsed === undefined) context.addIssue("not a MAC address");
-  return parsed ?? ("" as MacAddress);
+const client = z.string().transform((text, context): ClientKey => {
+  const parsed = /^id:([0-9a-f]{2})+$/.test(text) ? (text as ClientKey) : parseMac(text);
+  if (parsed === undefined) context.addIssue("neither a MAC address nor a client identifier");
+  return parsed ?? ("id:" as ClientKey);
 });
 const until = z.int();
 const lineSchema = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("lease"), address, mac, hostname: z.string().nullable(), until }),
-  z.object({ kind: z.literal("release"), address, mac }),
-  z.object({ kind: z.literal("decline"), address, mac, until }),
+  z.object({ kind: z.literal("lease"), address, client, hostname: z.string().nullable(), until }),
+  z.object({ kind: z.literal("release"), address, client }),
+  z.object({ kind: z.literal("decline"), address, client, until }),
 ]);
 
 /** Whether a change must be on disk before its reply leaves. */
@@ -36,11 +37,11 @@ export function isDurable(change: LeaseChange): change is DurableChange {
 
 export function encodeChange(change: DurableChange): string {
   if (change.kind === "lease") {
-    const { address, mac, hostname, expiresAt } = change.lease;
+    const { address, client, hostname, expiresAt } = change.lease;
     return encodeCheckedLine({
       kind: "lease",
       address: formatIpv4(address),
-      mac,
+      client,
       hostname,
       until: expiresAt,
     });
@@ -82,6 +83,6 @@ function decodeLine(bytes: Uint8Array): DurableChange | "header" | undefined {
   if (!parsed.success) return undefined;
   const line = parsed.data;
   if (line.kind !== "lease") return line;
-  const { address, mac, hostname, until } = line;
-  return { kind: "lease", lease: { address, mac, hostname, expiresAt: until } };
+  const { address, client, hostname, until } = line;
+  return { kind: "lease", lease: { address, client, hostname, expiresAt: until } };
 }

@@ -4,15 +4,15 @@
  * operating system of one machine. Knows no clock and no disk.
  */
 import { formatIpv4, type Ipv4, type Ipv4Network } from "../core/ipv4.ts";
-import type { MacAddress } from "../core/mac.ts";
 import type { EpochMs } from "../core/time.ts";
 import { type AgeLinks, AgeList } from "./age-list.ts";
+import type { ClientKey } from "./client-key.ts";
 import { type AddressRange, rangesContain } from "./ranges.ts";
 import { assignableRanges, findSubnet, type Subnet } from "./subnet.ts";
 
 export interface Lease {
   readonly address: Ipv4;
-  readonly mac: MacAddress;
+  readonly client: ClientKey;
   /** As the client called itself (option 12). */
   readonly hostname: string | null;
   readonly expiresAt: EpochMs;
@@ -21,12 +21,12 @@ export interface Lease {
 /** What a decision does to the index. */
 export type LeaseChange =
   /** Held for a moment, in memory only: the client has not taken it yet. */
-  | { readonly kind: "offer"; readonly address: Ipv4; readonly mac: MacAddress; readonly until: EpochMs }
+  | { readonly kind: "offer"; readonly address: Ipv4; readonly client: ClientKey; readonly until: EpochMs }
   | { readonly kind: "lease"; readonly lease: Lease }
   /** Given back, or an offer that the client did not take. The client gets it again while nobody else needs it. */
-  | { readonly kind: "release"; readonly address: Ipv4; readonly mac: MacAddress }
+  | { readonly kind: "release"; readonly address: Ipv4; readonly client: ClientKey }
   /** The client found somebody else on it: nobody gets it until then. */
-  | { readonly kind: "decline"; readonly address: Ipv4; readonly mac: MacAddress; readonly until: EpochMs };
+  | { readonly kind: "decline"; readonly address: Ipv4; readonly client: ClientKey; readonly until: EpochMs };
 
 /** An offer is a promise of seconds and is not kept. */
 export type DurableChange = Exclude<LeaseChange, { kind: "offer" }>;
@@ -36,7 +36,7 @@ type HoldKind = "offered" | "leased" | "released" | "declined";
 interface Hold extends AgeLinks<Hold> {
   readonly kind: HoldKind;
   readonly address: Ipv4;
-  readonly mac: MacAddress;
+  readonly client: ClientKey;
   readonly hostname: string | null;
   readonly until: EpochMs;
 }
@@ -66,30 +66,30 @@ export class LeaseIndex {
    *
    * @param requested option 50, a wish
    */
-  choose(subnet: Subnet, mac: MacAddress, requested: Ipv4 | undefined, now: EpochMs): AddressChoice {
+  choose(subnet: Subnet, client: ClientKey, requested: Ipv4 | undefined, now: EpochMs): AddressChoice {
     const pool = this.pools.get(subnet);
-    return pool?.choose(mac, requested, now) ?? { kind: "none", reason: "no such subnet" };
+    return pool?.choose(client, requested, now) ?? { kind: "none", reason: "no such subnet" };
   }
 
   /** Whether this client may have this address now, by its reservation or from the pool. */
-  mayHave(subnet: Subnet, address: Ipv4, mac: MacAddress, now: EpochMs): boolean {
-    return this.pools.get(subnet)?.mayHave(address, mac, now) ?? false;
+  mayHave(subnet: Subnet, address: Ipv4, client: ClientKey, now: EpochMs): boolean {
+    return this.pools.get(subnet)?.mayHave(address, client, now) ?? false;
   }
 
   /** The lease of a client in a subnet, also when it has run out and nobody else has got the address yet. */
-  recordOf(subnet: Subnet, mac: MacAddress): Lease | undefined {
-    return asLease(this.pools.get(subnet)?.holdOf(mac));
+  recordOf(subnet: Subnet, client: ClientKey): Lease | undefined {
+    return asLease(this.pools.get(subnet)?.holdOf(client));
   }
 
   /** The address that is held for a client's answer to our offer. */
-  offeredTo(subnet: Subnet, mac: MacAddress): Ipv4 | undefined {
-    const hold = this.pools.get(subnet)?.holdOf(mac);
+  offeredTo(subnet: Subnet, client: ClientKey): Ipv4 | undefined {
+    const hold = this.pools.get(subnet)?.holdOf(client);
     return hold?.kind === "offered" ? hold.address : undefined;
   }
 
   /** Who holds an address; also an expired lease that nobody replaced. */
-  holderOf(address: Ipv4): MacAddress | undefined {
-    return this.poolOf(address)?.holdAt(address)?.mac;
+  holderOf(address: Ipv4): ClientKey | undefined {
+    return this.poolOf(address)?.holdAt(address)?.client;
   }
 
   /** Undefined when the address belongs to no subnet of ours: then there is nothing to change. */
@@ -120,10 +120,10 @@ export class LeaseIndex {
     const changes: DurableChange[] = [];
     for (const pool of this.pools.values()) {
       for (const hold of pool.holds()) {
-        const { address, mac, until } = hold;
+        const { address, client, until } = hold;
         const lease = asLease(hold);
         if (lease !== undefined) changes.push({ kind: "lease", lease });
-        else if (hold.kind === "declined") changes.push({ kind: "decline", address, mac, until });
+        else if (hold.kind === "declined") changes.push({ kind: "decline", address, client, until });
       }
     }
     return changes;
@@ -138,9 +138,9 @@ export class LeaseIndex {
 class AddressPool {
   private readonly network: Ipv4Network;
   private readonly assignable: readonly AddressRange[];
-  private readonly reservedFor: ReadonlyMap<MacAddress, Ipv4>;
+  private readonly reservedFor: ReadonlyMap<ClientKey, Ipv4>;
   private readonly byAddress = new Map<Ipv4, Hold>();
-  private readonly addressByMac = new Map<MacAddress, Ipv4>();
+  private readonly addressByClient = new Map<ClientKey, Ipv4>();
   /** Each kind is held for one span, so the oldest runs out first. */
   private readonly byAge: Readonly<Record<HoldKind, AgeList<Hold>>> = {
     offered: new AgeList(),
@@ -156,7 +156,11 @@ class AddressPool {
     this.network = subnet.network;
     this.assignable = assignableRanges(subnet, ownAddresses);
     this.freshAddress = this.assignable[0]?.first;
-    this.reservedFor = new Map(subnet.reservations.map(({ mac, address }) => [mac, address]));
+    this.reservedFor = new Map(
+      subnet.reservations.flatMap(({ client, address }) =>
+        client.kind === "mac" ? [[client.mac, address] as const] : [],
+      ),
+    );
   }
 
   holds(): Iterable<Hold> {
@@ -167,28 +171,28 @@ class AddressPool {
     return this.byAddress.get(address);
   }
 
-  holdOf(mac: MacAddress): Hold | undefined {
-    const address = this.addressByMac.get(mac);
+  holdOf(client: ClientKey): Hold | undefined {
+    const address = this.addressByClient.get(client);
     const hold = address === undefined ? undefined : this.byAddress.get(address);
-    return hold?.mac === mac ? hold : undefined;
+    return hold?.client === client ? hold : undefined;
   }
 
-  choose(mac: MacAddress, requested: Ipv4 | undefined, now: EpochMs): AddressChoice {
-    const reserved = this.reservedFor.get(mac);
-    if (reserved !== undefined) return this.chooseReserved(reserved, mac, now);
-    const own = this.holdOf(mac)?.address;
+  choose(client: ClientKey, requested: Ipv4 | undefined, now: EpochMs): AddressChoice {
+    const reserved = this.reservedFor.get(client);
+    if (reserved !== undefined) return this.chooseReserved(reserved, client, now);
+    const own = this.holdOf(client)?.address;
     for (const wish of [own, requested]) {
-      if (wish !== undefined && this.mayHave(wish, mac, now)) return { kind: "chosen", address: wish };
+      if (wish !== undefined && this.mayHave(wish, client, now)) return { kind: "chosen", address: wish };
     }
     const address = this.chooseAny(now);
     if (address !== undefined) return { kind: "chosen", address };
     return { kind: "none", reason: `every address of ${formatIpv4(this.network.network)}'s pools is taken` };
   }
 
-  private chooseReserved(address: Ipv4, mac: MacAddress, now: EpochMs): AddressChoice {
-    if (this.isFreeFor(address, mac, now)) return { kind: "chosen", address };
+  private chooseReserved(address: Ipv4, client: ClientKey, now: EpochMs): AddressChoice {
+    if (this.isFreeFor(address, client, now)) return { kind: "chosen", address };
     const holder = this.byAddress.get(address);
-    const why = holder?.kind === "declined" ? "rests after a conflict" : `is still held by ${holder?.mac}`;
+    const why = holder?.kind === "declined" ? "rests after a conflict" : `is still held by ${holder?.client}`;
     return { kind: "none", reason: `its reserved address ${formatIpv4(address)} ${why}` };
   }
 
@@ -211,16 +215,16 @@ class AddressPool {
     return oldest !== undefined && oldest.until <= now ? oldest.address : undefined;
   }
 
-  mayHave(address: Ipv4, mac: MacAddress, now: EpochMs): boolean {
-    const reserved = this.reservedFor.get(mac);
+  mayHave(address: Ipv4, client: ClientKey, now: EpochMs): boolean {
+    const reserved = this.reservedFor.get(client);
     const allowed = reserved === undefined ? rangesContain(this.assignable, address) : reserved === address;
-    return allowed && this.isFreeFor(address, mac, now);
+    return allowed && this.isFreeFor(address, client, now);
   }
 
-  private isFreeFor(address: Ipv4, mac: MacAddress, now: EpochMs): boolean {
+  private isFreeFor(address: Ipv4, client: ClientKey, now: EpochMs): boolean {
     const hold = this.byAddress.get(address);
     if (hold === undefined || hold.until <= now) return true;
-    return hold.mac === mac && hold.kind !== "declined";
+    return hold.client === client && hold.kind !== "declined";
   }
 
   put(after: Hold): AppliedChange {
@@ -233,8 +237,8 @@ class AddressPool {
     // Deleted first, so that the map is read in the order of age.
     this.byAddress.delete(after.address);
     this.byAddress.set(after.address, after);
-    if (before !== undefined && before.mac !== after.mac) this.forget(before);
-    this.addressByMac.set(after.mac, after.address);
+    if (before !== undefined && before.client !== after.client) this.forget(before);
+    this.addressByClient.set(after.client, after.address);
     this.skipHeldAddresses();
     return { before, after };
   }
@@ -246,7 +250,7 @@ class AddressPool {
 
   /** A machine that lost its address keeps no entry here, so the map never outgrows the pool. */
   private forget(hold: Hold): void {
-    if (this.addressByMac.get(hold.mac) === hold.address) this.addressByMac.delete(hold.mac);
+    if (this.addressByClient.get(hold.client) === hold.address) this.addressByClient.delete(hold.client);
   }
 
   /** Each address is passed once in the index's life. */
@@ -267,14 +271,14 @@ function holdAfter(change: LeaseChange): Hold {
   const unlinked = { older: undefined, newer: undefined };
   switch (change.kind) {
     case "lease": {
-      const { address, mac, hostname, expiresAt } = change.lease;
-      return { kind: "leased", address, mac, hostname, until: expiresAt, ...unlinked };
+      const { address, client, hostname, expiresAt } = change.lease;
+      return { kind: "leased", address, client, hostname, until: expiresAt, ...unlinked };
     }
     case "offer":
       return {
         kind: "offered",
         address: change.address,
-        mac: change.mac,
+        client: change.client,
         hostname: null,
         until: change.until,
         ...unlinked,
@@ -283,7 +287,7 @@ function holdAfter(change: LeaseChange): Hold {
       return {
         kind: "released",
         address: change.address,
-        mac: change.mac,
+        client: change.client,
         hostname: null,
         until: 0,
         ...unlinked,
@@ -292,7 +296,7 @@ function holdAfter(change: LeaseChange): Hold {
       return {
         kind: "declined",
         address: change.address,
-        mac: change.mac,
+        client: change.client,
         hostname: null,
         until: change.until,
         ...unlinked,
@@ -302,5 +306,5 @@ function holdAfter(change: LeaseChange): Hold {
 
 function asLease(hold: Hold | undefined): Lease | undefined {
   if (hold?.kind !== "leased") return undefined;
-  return { address: hold.address, mac: hold.mac, hostname: hold.hostname, expiresAt: hold.until };
+  return { address: hold.address, client: hold.client, hostname: hold.hostname, expiresAt: hold.until };
 }

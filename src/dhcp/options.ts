@@ -33,6 +33,8 @@ export const OPTION = {
 /** Option code → value, in wire order. Fragments are already joined (RFC 3396). */
 export type DhcpOptions = ReadonlyMap<number, Uint8Array>;
 
+export type OptionEntry = readonly [code: number, value: Uint8Array];
+
 export function ipv4Value(...addresses: readonly Ipv4[]): Uint8Array {
   const value = Buffer.alloc(addresses.length * 4);
   addresses.forEach((address, index) => {

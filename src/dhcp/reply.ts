@@ -1,6 +1,6 @@
 /** A reply's fields and options, once it is decided what to answer. */
 import { type Ipv4, prefixMask, UNSPECIFIED } from "../core/ipv4.ts";
-import { type DhcpOptions, ipv4Value, OPTION, textValue, uint32Value } from "./options.ts";
+import { type DhcpOptions, ipv4Value, OPTION, type OptionEntry, textValue, uint32Value } from "./options.ts";
 import { BOOT_REPLY, type DhcpMessage } from "./packet.ts";
 import type { Subnet } from "./subnet.ts";
 
@@ -12,8 +12,6 @@ export interface BootFields {
   /** One clause for people: what we took the client for and what it gets. */
   readonly reason: string;
 }
-
-export type OptionEntry = readonly [code: number, value: Uint8Array];
 
 export interface ReplyParts {
   readonly ciaddr?: Ipv4;

@@ -1,11 +1,24 @@
 /** A network that we give addresses in: what it offers, and which of its addresses are free to give. */
 import { broadcastAddress, type Ipv4, type Ipv4Network, networkContains } from "../core/ipv4.ts";
 import type { MacAddress } from "../core/mac.ts";
+import type { OptionEntry } from "./options.ts";
 import { type AddressRange, subtractRanges } from "./ranges.ts";
 
+/** By what a machine that has a reservation is known. */
+export type ReservedFor =
+  | { readonly kind: "mac"; readonly mac: MacAddress }
+  /** Option 61, as hexadecimal. */
+  | { readonly kind: "client-id"; readonly clientId: string }
+  /** Option 82: sub-option 1, and 2 where it is given, as hexadecimal: whoever is plugged into that port. */
+  | { readonly kind: "circuit"; readonly circuitId: string; readonly remoteId: string | null };
+
 export interface Reservation {
-  readonly mac: MacAddress;
+  readonly client: ReservedFor;
   readonly address: Ipv4;
+  /** Told to the machine as its host name; null: none. */
+  readonly hostname: string | null;
+  /** Of this machine alone. */
+  readonly options: readonly OptionEntry[];
 }
 
 export interface Subnet {
@@ -17,6 +30,8 @@ export interface Subnet {
   readonly router: Ipv4 | null;
   readonly dns: readonly Ipv4[];
   readonly leaseSeconds: number;
+  /** Beyond mask, router and name servers. */
+  readonly options: readonly OptionEntry[];
 }
 
 /**

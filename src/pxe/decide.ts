@@ -1,5 +1,7 @@
 /** Which boot file a client gets, and what a reply must say so that its firmware takes it. */
+
 import type { MacAddress } from "../core/mac.ts";
+import { type ClientKey, isMac } from "../dhcp/client-key.ts";
 import { OPTION, textValue } from "../dhcp/options.ts";
 import type { BootFields } from "../dhcp/reply.ts";
 import type { Firmware, LoaderTarget } from "./firmware.ts";
@@ -20,7 +22,7 @@ export type BootAnswer =
   | { readonly kind: "silent"; readonly reason: string };
 
 export interface BootFileContext {
-  readonly mac: MacAddress;
+  readonly client: ClientKey;
   readonly answer: BootAnswer;
   /** Of the boot HTTP server, without a slash at the end: "http://10.0.0.1:8091". */
   readonly bootUrl: string;
@@ -39,14 +41,18 @@ export function decideBootFile(firmware: Firmware, context: BootFileContext): Bo
   if (context.answer.kind === "silent") {
     return { kind: "none", reason: `${reason}; nothing to boot: ${context.answer.reason}` };
   }
-  if (kind === "ipxe") return { kind: "script", url: scriptUrl(context.bootUrl, context.mac), reason };
+  if (kind === "ipxe") {
+    // iPXE fills in the address where DHCP carries none.
+    const mac = isMac(context.client) ? context.client : "${netX/mac}";
+    return { kind: "script", url: scriptUrl(context.bootUrl, mac), reason };
+  }
   const file = context.loaders[firmware.target];
   if (file === undefined) return { kind: "none", reason: `${reason}; no loader for it here` };
   if (kind === "uefi-http") return { kind: "http-url", url: `${context.bootUrl}/loaders/${file}`, reason };
   return { kind: "tftp-loader", file, reason };
 }
 
-export function scriptUrl(bootUrl: string, mac: MacAddress): string {
+export function scriptUrl(bootUrl: string, mac: MacAddress | "${netX/mac}"): string {
   return `${bootUrl}/boot.ipxe?mac=${mac}`;
 }
 

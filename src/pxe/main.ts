@@ -1,5 +1,7 @@
 /** The boot process: DHCP and TFTP on their own event loop, so that no fsync, hash or install delays an offer. */
-import type { FromBootProcess, ToBootProcess } from "./boot-process-messages.ts";
+
+import type { FromBootProcess, ScriptQuestion, ToBootProcess } from "./boot-process-messages.ts";
+import { carryError } from "./carried-error.ts";
 import { BootServices } from "./io/boot-services.ts";
 
 /** Ends when the parent ends, however that happens: the IPC channel closes. @returns the exit code */
@@ -15,23 +17,58 @@ export async function runBootProcess(): Promise<number> {
   // Ctrl-C reaches the whole process group; the parent decides when this process ends.
   process.on("SIGINT", () => {});
   let services: BootServices | undefined;
+  const scripts = new Map<number, (text: string) => void>();
+  let nextScript = 1;
+  const scriptFor = (question: ScriptQuestion) =>
+    new Promise<string>(resolve => {
+      const id = nextScript++;
+      scripts.set(id, resolve);
+      tell({ kind: "ask-script", id, question });
+    });
   process.on("message", (message: ToBootProcess) => {
     switch (message.kind) {
       case "start":
-        services = new BootServices(message.config, Date.now, (mac, event) =>
-          tell({ kind: "event", mac, event }),
+        services = new BootServices(
+          message.config,
+          Date.now,
+          (mac, event) => tell({ kind: "event", mac, event }),
+          scriptFor,
         );
-        void services.start().then(states => tell({ kind: "started", services: states }));
+        void services.start().then(states => tell({ kind: "services", services: states }));
         return;
       case "configure":
         services?.configure(message.settings);
         return;
-      case "list-leases":
-        tell({ kind: "leases", question: message.question, leases: services?.liveLeases() ?? [] });
+      case "question":
+        void answer(services, message).then(tell);
+        return;
+      case "script":
+        scripts.get(message.id)?.(message.text);
+        scripts.delete(message.id);
         return;
     }
   });
   await new Promise(resolve => process.once("disconnect", resolve));
   await services?.close();
   return 0;
+}
+
+async function answer(
+  services: BootServices | undefined,
+  message: Extract<ToBootProcess, { kind: "question" }>,
+): Promise<FromBootProcess> {
+  const { id } = message;
+  try {
+    if (services === undefined) throw new Error("the boot process has no configuration yet");
+    switch (message.question) {
+      case "list-leases":
+        return { kind: "answer", id, answer: services.liveLeases() };
+      case "lease-history":
+        return { kind: "answer", id, answer: await services.leaseHistory(message.ask) };
+      case "release-lease":
+        return { kind: "answer", id, answer: await services.releaseLease(message.ask.address) };
+    }
+  } catch (error) {
+    return { kind: "failure", id, error: carryError(error) };
+  }
 }

@@ -70,7 +70,11 @@ dhcp:
     ["10.0.0.10", "10.0.0.99"],
     ["10.0.0.120", "10.0.0.120"],
   ]);
-  expect(subnet).toMatchObject({ leaseSeconds: 3600, dns: [], reservations: [{ mac: "52:54:00:12:34:56" }] });
+  expect(subnet).toMatchObject({
+    leaseSeconds: 3600,
+    dns: [],
+    reservations: [{ client: { mac: "52:54:00:12:34:56" } }],
+  });
 });
 
 describe("a mistake names file, line and key:", () => {

@@ -15,7 +15,16 @@ const INTERFACES = {
 function subnet(text: string): Subnet {
   const network = parseIpv4Network(text);
   if (network === undefined) throw new Error(`${text} is no network`);
-  return { network, pools: [], exclusions: [], reservations: [], router: null, dns: [], leaseSeconds: 60 };
+  return {
+    network,
+    pools: [],
+    exclusions: [],
+    reservations: [],
+    router: null,
+    dns: [],
+    leaseSeconds: 60,
+    options: [],
+  };
 }
 
 test.each([

@@ -24,7 +24,16 @@ function subnet(cidr: string, first: string, last: string): Subnet {
   if (network === undefined) throw new Error(`not a network: ${cidr}`);
   const pools = [{ first: ip(first), last: ip(last) }];
   const router = ip("10.0.0.1");
-  return { network, pools, exclusions: [], reservations: [], router, dns: [router], leaseSeconds: 3600 };
+  return {
+    network,
+    pools,
+    exclusions: [],
+    reservations: [],
+    router,
+    dns: [router],
+    leaseSeconds: 3600,
+    options: [],
+  };
 }
 
 /** A server of a local network and one behind a relay. */
@@ -252,7 +261,7 @@ describe("decideDhcp()", () => {
     [
       "Infiniband",
       { htype: 32, chaddr: new Uint8Array() },
-      "hardware type 32 with 0 address bytes is not Ethernet",
+      "hardware type 32 with 0 address bytes is neither Ethernet nor InfiniBand",
     ],
   ])("stays silent for %s", (_name, fields, reason) => {
     expect(answer(tell(server(), message("discover", fields)))).toBe(reason);

@@ -13,13 +13,13 @@ function lease(number: number, hostname: string | null = null): DurableChange {
   if (address === undefined) throw new Error("not an address");
   return {
     kind: "lease",
-    lease: { address, mac: macFromBytes(Uint8Array.of(2, 0, 0, 0, 0, number)), hostname, expiresAt: 1000 },
+    lease: { address, client: macFromBytes(Uint8Array.of(2, 0, 0, 0, 0, number)), hostname, expiresAt: 1000 },
   };
 }
 
 function giveBack(change: DurableChange): DurableChange {
   if (change.kind !== "lease") throw new Error("not a lease");
-  return { kind: "release", address: change.lease.address, mac: change.lease.mac };
+  return { kind: "release", address: change.lease.address, client: change.lease.client };
 }
 
 const bytesOf = (...changes: DurableChange[]) =>

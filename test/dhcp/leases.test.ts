@@ -3,13 +3,17 @@ import { formatIpv4, type Ipv4, parseIpv4, parseIpv4Network } from "../../src/co
 import { type MacAddress, macFromBytes } from "../../src/core/mac.ts";
 import { LeaseIndex } from "../../src/dhcp/leases.ts";
 import { subtractRanges } from "../../src/dhcp/ranges.ts";
-import type { Subnet } from "../../src/dhcp/subnet.ts";
+import type { Reservation, Subnet } from "../../src/dhcp/subnet.ts";
 
 const ip = (text: string) => parseIpv4(text) ?? fail(text);
 const machine = (number: number) => macFromBytes(Uint8Array.of(2, 0, 0, number >> 16, number >> 8, number));
 
 function fail(text: string): never {
   throw new Error(`not an address: ${text}`);
+}
+
+function reserved(number: number, address: string): Reservation {
+  return { client: { kind: "mac", mac: machine(number) }, address: ip(address), hostname: null, options: [] };
 }
 
 function subnet(changes: Partial<Subnet> = {}): Subnet {
@@ -21,6 +25,7 @@ function subnet(changes: Partial<Subnet> = {}): Subnet {
     router: ip("10.0.0.1"),
     dns: [],
     leaseSeconds: 600,
+    options: [],
     ...changes,
   };
 }
@@ -33,7 +38,10 @@ function chosen(leases: LeaseIndex, mac: MacAddress, now: number, requested?: Ip
 }
 
 function leaseTo(leases: LeaseIndex, mac: MacAddress, address: string, expiresAt: number) {
-  return leases.apply({ kind: "lease", lease: { address: ip(address), mac, hostname: null, expiresAt } });
+  return leases.apply({
+    kind: "lease",
+    lease: { address: ip(address), client: mac, hostname: null, expiresAt },
+  });
 }
 
 describe("LeaseIndex", () => {
@@ -68,7 +76,7 @@ describe("LeaseIndex", () => {
         subnet({
           pools: [{ first: ip("10.0.0.0"), last: ip("10.0.0.6") }],
           exclusions: [{ first: ip("10.0.0.3"), last: ip("10.0.0.4") }],
-          reservations: [{ mac: machine(7), address: ip("10.0.0.5") }],
+          reservations: [reserved(7, "10.0.0.5")],
         }),
       ],
       [ip("10.0.0.2")],
@@ -80,11 +88,11 @@ describe("LeaseIndex", () => {
   });
 
   it("never gives a reserved address to somebody else, even when its lease ran out", () => {
-    const reserved = subnet({
+    const withReserved = subnet({
       pools: [{ first: ip("10.0.0.10"), last: ip("10.0.0.10") }],
-      reservations: [{ mac: machine(7), address: ip("10.0.0.9") }],
+      reservations: [reserved(7, "10.0.0.9")],
     });
-    const leases = new LeaseIndex([reserved], []);
+    const leases = new LeaseIndex([withReserved], []);
     leaseTo(leases, machine(7), "10.0.0.9", 100);
     leaseTo(leases, machine(1), "10.0.0.10", 100_000);
     expect(chosen(leases, machine(2), 5000)).toContain("taken");
@@ -93,7 +101,7 @@ describe("LeaseIndex", () => {
 
   it("lets a declined address rest, also from the machine that declined it", () => {
     const leases = new LeaseIndex([subnet()], []);
-    leases.apply({ kind: "decline", address: ip("10.0.0.10"), mac: machine(1), until: 1000 });
+    leases.apply({ kind: "decline", address: ip("10.0.0.10"), client: machine(1), until: 1000 });
     expect(chosen(leases, machine(1), 999)).toBe("10.0.0.11");
   });
 
@@ -119,7 +127,7 @@ describe("LeaseIndex", () => {
       leases.apply({
         kind: "offer",
         address: ip(chosen(leases, machine(number), now)),
-        mac: machine(number),
+        client: machine(number),
         until: now + 150,
       });
     }

@@ -27,7 +27,7 @@ const http = (number: number): [number, Uint8Array][] => [
 function decide(options: [number, Uint8Array][], answer: BootAnswer = { kind: "boot" }) {
   const bootUrl = "http://10.0.0.1:8091";
   const firmware = identifyFirmware(new Map(options));
-  return decideBootFile(firmware, { mac: MAC, answer, bootUrl, loaders: LOADER_FILES });
+  return decideBootFile(firmware, { client: MAC, answer, bootUrl, loaders: LOADER_FILES });
 }
 
 describe("identifyFirmware()", () => {

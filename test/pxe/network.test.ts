@@ -31,6 +31,8 @@ function itWith(program: string, name: string, test: () => Promise<void>): void 
   );
 }
 
+const PORTS = { dhcp: 67, proxyDhcp: 4011, tftp: 69 };
+
 describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
   let network: TestNetwork;
   let folder = "";
@@ -62,7 +64,8 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
   function config(changes: Partial<BootProcessConfig> = {}): BootProcessConfig {
     return {
       interfaces: [{ name: "lan0", address: address("10.77.0.1") }],
-      tftpPort: 69,
+      mode: "server",
+      ports: PORTS,
       leaseJournal: join(folder, "leases.journal"),
       settings: {
         subnets: [
@@ -74,9 +77,11 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
             router: null,
             dns: [],
             leaseSeconds: 600,
+            options: [],
           },
         ],
-        bootUrl: "http://10.77.0.1:8091",
+        classes: [],
+        bootPort: 8091,
         loaders: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" },
         tftpFiles: new Map([["ipxe.efi", join(folder, "ipxe.efi")]]),
         bootAnswers: new Map(),
@@ -102,6 +107,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
       command: command(),
       config: config(changes),
       onEvent: (mac, event) => events.push(`${mac} ${event.kind} ${event.summary}`),
+      scriptFor: async () => "",
       onExit: how => events.push(`exit ${how}`),
     });
   }
@@ -118,7 +124,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
 
   itWith("busybox", "leases an address to udhcpc from the right source, and tells of it", async () => {
     expect(await udhcpc(network.clientNamespace)).toBe("bound 10.77.1.0 10.77.0.1");
-    const [lease] = await boot.leases();
+    const [lease] = await boot.ask("list-leases", null);
     expect(lease && formatIpv4(lease.address)).toBe("10.77.1.0");
     expect(events.map(event => event.split(" ")[1])).toEqual(["dhcp.offer", "dhcp.ack"]);
   });
@@ -131,7 +137,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
       const rom = ["-V", "PXEClient:Arch:00000:UNDI:002001", "-x", "0x5d:0000", "-O", "bootfile"];
       expect(await udhcpc(network.clientNamespace, ...rom)).toBe("bound 10.77.1.0 10.77.0.1 undionly.kpxe");
       boot.configure({ ...config().settings, unknown: { kind: "silent", reason: "a test" } });
-      await boot.leases();
+      await boot.ask("list-leases", null);
       expect(await udhcpc(network.clientNamespace, ...rom)).toBe("bound 10.77.1.0 10.77.0.1");
       expect(events.at(-1)).toContain("nothing to boot: a test");
     },
@@ -142,7 +148,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
     "sends its broadcasts by its own interface only: the other network hears nothing",
     async () => {
       await expect(udhcpc(network.otherNamespace)).rejects.toThrow("no lease");
-      expect(await boot.leases()).toEqual([]);
+      expect(await boot.ask("list-leases", null)).toEqual([]);
       expect(await udhcpc(network.clientNamespace)).toContain("bound");
     },
   );
@@ -154,7 +160,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
     for (const pid of pids.toString().split("\n").filter(Boolean)) process.kill(Number(pid), "SIGKILL");
     await until(() => events.some(event => event.startsWith("exit")));
     boot = await start();
-    expect(await boot.leases()).toHaveLength(1);
+    expect(await boot.ask("list-leases", null)).toHaveLength(1);
     await runIn(network.clientNamespace, "ip", "link", "set", "lan0", "address", "02:00:00:00:77:01");
     expect(await udhcpc(network.clientNamespace)).toBe("bound 10.77.1.1 10.77.0.1");
     expect(first).toBe("bound 10.77.1.0 10.77.0.1");
@@ -173,11 +179,11 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
         await writeFile(path, journalOfSize(4090));
         await boot.stop();
         boot = await start({ leaseJournal: path });
-        const known = (await boot.leases()).length;
+        const known = (await boot.ask("list-leases", null)).length;
         await writeFile(join(disk, "filler"), Buffer.alloc(3 * 4096));
         await expect(udhcpc(network.clientNamespace)).rejects.toThrow("no lease");
         expect(events.some(event => event.includes("dhcp.failed") && event.includes("ENOSPC"))).toBe(true);
-        expect(await boot.leases()).toHaveLength(known);
+        expect(await boot.ask("list-leases", null)).toHaveLength(known);
         await rm(join(disk, "filler"));
         expect(await udhcpc(network.clientNamespace)).toContain("bound");
         // The new file was begun with the change already in memory, and got its line as well: twice is once.
@@ -220,7 +226,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
     const exited = once(client, "exit");
     client.kill("SIGKILL");
     await exited;
-    expect(await boot.leases()).toHaveLength(1);
+    expect(await boot.ask("list-leases", null)).toHaveLength(1);
   });
 
   itWith("perfdhcp", "gives 600 clients of perfdhcp 600 addresses, each on disk before its ACK", async () => {
@@ -273,7 +279,10 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
   });
 
   it("says which ports a second server cannot have, and runs the rest", async () => {
-    const second = await start({ tftpPort: 6969, leaseJournal: join(folder, "second.journal") });
+    const second = await start({
+      ports: { ...PORTS, tftp: 6969 },
+      leaseJournal: join(folder, "second.journal"),
+    });
     expect(second.services).toMatchObject([
       { service: "dhcp", state: "off", error: { code: "port.in-use" } },
       { service: "tftp", state: "on" },
@@ -284,7 +293,11 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
   it("asks for no DHCP port while there is no subnet to give addresses from", async () => {
     const settings = { ...config().settings, subnets: [] };
     // The first one has the port: had this one asked, it would say so.
-    const second = await start({ tftpPort: 6969, leaseJournal: join(folder, "second.journal"), settings });
+    const second = await start({
+      ports: { ...PORTS, tftp: 6969 },
+      leaseJournal: join(folder, "second.journal"),
+      settings,
+    });
     expect(second.services[0]).toMatchObject({
       state: "off",
       error: { message: "no subnet to give addresses from" },
@@ -296,7 +309,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
     const path = join(folder, "damaged.journal");
     const journal = await readFile(join(folder, "leases.journal"));
     await writeFile(path, Buffer.concat([Buffer.from("rotten\n"), journal]));
-    const second = await start({ tftpPort: 6969, leaseJournal: path });
+    const second = await start({ ports: { ...PORTS, tftp: 6969 }, leaseJournal: path });
     expect(second.services[0]).toMatchObject({
       state: "off",
       error: { code: "lease-journal.damaged", message: `lease journal ${path} is damaged at byte 0` },
@@ -312,10 +325,10 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
     });
     child.send({
       kind: "start",
-      config: config({ tftpPort: 6970, leaseJournal: join(folder, "third.journal") }),
+      config: config({ ports: { ...PORTS, tftp: 6970 }, leaseJournal: join(folder, "third.journal") }),
     });
     const [started] = (await once(child, "message")) as [FromBootProcess];
-    expect(started.kind).toBe("started");
+    expect(started.kind).toBe("services");
     child.disconnect();
     expect(await once(child, "exit")).toEqual([0, null]);
   });
@@ -328,7 +341,7 @@ function journalOfSize(sizeBytes: number): string {
     const mac = macFromBytes(Uint8Array.of(2, 0, 0, 0, 1, number));
     return encodeChange({
       kind: "lease",
-      lease: { address: address(`10.77.2.${number}`), mac, hostname, expiresAt: 4_000_000_000_000 },
+      lease: { address: address(`10.77.2.${number}`), client: mac, hostname, expiresAt: 4_000_000_000_000 },
     });
   };
   let number = 1;

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startTftpServer, type TftpFile, type TftpServer } from "../../src/pxe/io/tftp-server.ts";
+import type { TftpFile } from "../../src/pxe/boot-desk.ts";
+import { startTftpServer, type TftpServer } from "../../src/pxe/io/tftp-server.ts";
 import { openUdpClient } from "./helpers/udp-client.ts";
 
 const LOADER = randomBytes(300_001);
@@ -40,7 +41,7 @@ beforeEach(async () => {
   server = await startTftpServer({
     address: "127.0.0.1",
     port: 0,
-    findFile: name => files.get(name),
+    findFile: async name => files.get(name),
     clock: () => 0,
     onEvent: (_from, event) => events.push(`${event.kind} ${event.summary}`),
   });
@@ -158,7 +159,7 @@ describe("the TFTP server", () => {
     const again = startTftpServer({
       address: "127.0.0.1",
       port: server.port,
-      findFile: () => undefined,
+      findFile: async () => undefined,
       clock: () => 0,
       onEvent: () => {},
     });

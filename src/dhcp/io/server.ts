@@ -9,9 +9,10 @@
 import type { Socket } from "node:dgram";
 import { DecodeError, DrpError, describeErrorChain } from "../../core/errors.ts";
 import { formatIpv4, type Ipv4 } from "../../core/ipv4.ts";
-import { type MacAddress, macFromBytes } from "../../core/mac.ts";
+import type { MacAddress } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../boot-event.ts";
+import { clientKeyOf, isMac } from "../client-key.ts";
 import { type DhcpDecision, type DhcpState, decideDhcp, type ReceivedOn } from "../decide.ts";
 import { describeDecision } from "../describe.ts";
 import { isDurable } from "../lease-journal.ts";
@@ -156,5 +157,6 @@ class DhcpExchange {
 }
 
 function macOf(message: DhcpMessage): MacAddress | null {
-  return message.chaddr.length === 6 ? macFromBytes(message.chaddr) : null;
+  const client = clientKeyOf(message);
+  return client !== undefined && isMac(client) ? client : null;
 }

@@ -3,14 +3,17 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { DrpError } from "../../core/errors.ts";
 import type { BootEventListener } from "../../dhcp/io/server.ts";
-import type { Lease } from "../../dhcp/leases.ts";
 import type {
   BootProcessConfig,
   BootSettings,
   FromBootProcess,
+  ParentQuestion,
+  ParentQuestions,
+  ScriptQuestion,
   ServiceState,
   ToBootProcess,
 } from "../boot-process-messages.ts";
+import { unpackError } from "../carried-error.ts";
 
 export interface BootProcessOptions {
   /** Program and arguments: [process.execPath, "src/main.ts", "boot-process"], or [process.execPath, "boot-process"]. */
@@ -18,17 +21,22 @@ export interface BootProcessOptions {
   readonly config: BootProcessConfig;
   /** Already limited per machine; null where the packet did not say whose it is. */
   readonly onEvent: BootEventListener;
+  /** The GRUB script of a machine; never rejects: a failure is a script that shows it. */
+  readonly scriptFor: (question: ScriptQuestion) => Promise<string>;
   /** The process ended without being asked to. @param how "exit code 1", "signal SIGKILL" */
   readonly onExit: (how: string) => void;
 }
 
 export interface BootProcess {
-  /** Which of the two services runs, and why the other does not. */
+  /** Which services run, and why the others do not; changes while interfaces come and go. */
   readonly services: readonly ServiceState[];
   /** Takes effect with the next packet. */
   configure(settings: BootSettings): void;
-  /** Leases that have not run out. @throws {DrpError} internal, when the process has ended */
-  leases(): Promise<readonly Lease[]>;
+  /** @throws {DrpError} internal, when the process has ended; else what it says */
+  ask<Q extends ParentQuestion>(
+    question: Q,
+    ask: ParentQuestions[Q]["ask"],
+  ): Promise<ParentQuestions[Q]["answer"]>;
   stop(): Promise<void>;
 }
 
@@ -52,7 +60,7 @@ class BootProcessHandle implements BootProcess {
   private readonly child: ChildProcess;
   private readonly options: BootProcessOptions;
   private readonly started = Promise.withResolvers<void>();
-  private readonly questions = new Map<number, PromiseWithResolvers<readonly Lease[]>>();
+  private readonly questions = new Map<number, PromiseWithResolvers<unknown>>();
   private nextQuestion = 1;
   private stopping = false;
   private ended = false;
@@ -76,13 +84,16 @@ class BootProcessHandle implements BootProcess {
     this.tell({ kind: "configure", settings });
   }
 
-  async leases(): Promise<readonly Lease[]> {
+  async ask<Q extends ParentQuestion>(
+    question: Q,
+    ask: ParentQuestions[Q]["ask"],
+  ): Promise<ParentQuestions[Q]["answer"]> {
     if (this.ended) throw processEnded("before the question");
-    const question = this.nextQuestion++;
-    const answer = Promise.withResolvers<readonly Lease[]>();
-    this.questions.set(question, answer);
-    this.tell({ kind: "list-leases", question });
-    return await answer.promise;
+    const id = this.nextQuestion++;
+    const answer = Promise.withResolvers<unknown>();
+    this.questions.set(id, answer);
+    this.tell({ kind: "question", id, question, ask } as ToBootProcess);
+    return (await answer.promise) as ParentQuestions[Q]["answer"];
   }
 
   async stop(): Promise<void> {
@@ -97,17 +108,26 @@ class BootProcessHandle implements BootProcess {
 
   private hear(message: FromBootProcess): void {
     switch (message.kind) {
-      case "started":
+      case "services":
         this.services = message.services;
         this.started.resolve();
         return;
       case "event":
         this.options.onEvent(message.mac, message.event);
         return;
-      case "leases":
-        this.questions.get(message.question)?.resolve(message.leases);
-        this.questions.delete(message.question);
+      case "answer":
+        this.questions.get(message.id)?.resolve(message.answer);
+        this.questions.delete(message.id);
         return;
+      case "failure":
+        this.questions.get(message.id)?.reject(unpackError(message.error));
+        this.questions.delete(message.id);
+        return;
+      case "ask-script": {
+        const { id } = message;
+        void this.options.scriptFor(message.question).then(text => this.tell({ kind: "script", id, text }));
+        return;
+      }
     }
   }
 

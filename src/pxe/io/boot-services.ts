@@ -1,27 +1,27 @@
 /** DHCP and TFTP of one site in one process: started together, each able to fail alone. */
 import { isDeepStrictEqual } from "node:util";
-import { DrpError, describeErrorChain } from "../../core/errors.ts";
+import { DrpError } from "../../core/errors.ts";
 import { formatIpv4, type Ipv4, parseIpv4 } from "../../core/ipv4.ts";
 import type { MacAddress } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../../dhcp/boot-event.ts";
+import { type ClientKey, isMac } from "../../dhcp/client-key.ts";
 import type { DhcpState } from "../../dhcp/decide.ts";
 import { openLeaseJournal } from "../../dhcp/io/lease-journal.ts";
 import { type BootEventListener, startDhcpServer } from "../../dhcp/io/server.ts";
+import type { LeaseHistoryEntry, LeaseHistoryQuery } from "../../dhcp/lease-history.ts";
 import { type Lease, type LeaseChange, LeaseIndex } from "../../dhcp/leases.ts";
-import { SERVER_PORT } from "../../dhcp/transmit.ts";
+import { BootDesk } from "../boot-desk.ts";
 import type {
   BootProcessConfig,
   BootService,
   BootSettings,
-  CarriedError,
+  ScriptQuestion,
   ServiceState,
 } from "../boot-process-messages.ts";
-import { bootFields, decideBootFile } from "../decide.ts";
+import { carryError } from "../carried-error.ts";
 import { EventLimiter } from "../event-limiter.ts";
-import { identifyFirmware } from "../firmware.ts";
-import { renderAutoexecScript } from "../scripts.ts";
-import { startTftpServer, type TftpFile } from "./tftp-server.ts";
+import { startTftpServer } from "./tftp-server.ts";
 
 interface Closable {
   close(): Promise<void>;
@@ -34,13 +34,21 @@ export class BootServices {
   private readonly limiter = new EventLimiter();
   private readonly ownAddresses: readonly Ipv4[];
   private readonly running: Closable[] = [];
+  private readonly desk: BootDesk;
   private settings: BootSettings;
   private dhcp: DhcpState;
 
-  constructor(config: BootProcessConfig, clock: Clock, onEvent: BootEventListener) {
+  /** @param scriptFor the GRUB script of a machine; the parent decides it */
+  constructor(
+    config: BootProcessConfig,
+    clock: Clock,
+    onEvent: BootEventListener,
+    scriptFor: (question: ScriptQuestion) => Promise<string>,
+  ) {
     this.config = config;
     this.clock = clock;
     this.onEvent = onEvent;
+    this.desk = new BootDesk(() => this.settings, scriptFor);
     this.ownAddresses = config.interfaces.map(({ address }) => address);
     this.settings = config.settings;
     this.dhcp = this.dhcpState([]);
@@ -49,8 +57,8 @@ export class BootServices {
   async start(): Promise<ServiceState[]> {
     const addresses = this.ownAddresses.map(formatIpv4).join(", ");
     return await Promise.all([
-      this.startService("dhcp", `${addresses}:${SERVER_PORT}/udp`, () => this.startDhcp()),
-      this.startService("tftp", `${addresses}:${this.config.tftpPort}/udp`, () => this.startTftp()),
+      this.startService("dhcp", `${addresses}:${this.config.ports.dhcp}/udp`, () => this.startDhcp()),
+      this.startService("tftp", `${addresses}:${this.config.ports.tftp}/udp`, () => this.startTftp()),
     ]);
   }
 
@@ -68,6 +76,14 @@ export class BootServices {
     return this.dhcp.leases.liveLeases(this.clock());
   }
 
+  async leaseHistory(_query: LeaseHistoryQuery): Promise<readonly LeaseHistoryEntry[]> {
+    throw new DrpError("internal", "lease history is not kept yet");
+  }
+
+  async releaseLease(_address: Ipv4): Promise<Lease | null> {
+    throw new DrpError("internal", "leases cannot be released yet");
+  }
+
   async close(): Promise<void> {
     for (const service of this.running.toReversed()) await service.close();
   }
@@ -81,7 +97,7 @@ export class BootServices {
       await start();
       return { service, state: "on", detail };
     } catch (error) {
-      return { service, state: "off", error: carried(error) };
+      return { service, state: "off", error: carryError(error) };
     }
   }
 
@@ -110,10 +126,15 @@ export class BootServices {
     for (const { address } of this.config.interfaces) {
       const server = await startTftpServer({
         address: formatIpv4(address),
-        port: this.config.tftpPort,
-        findFile: name => this.findTftpFile(name),
+        port: this.config.ports.tftp,
+        findFile: (name, remoteAddress) =>
+          this.desk.findTftpFile(name, {
+            mac: this.macOf(remoteAddress),
+            remoteAddress,
+            localAddress: formatIpv4(address),
+          }),
         clock: this.clock,
-        onEvent: (remoteAddress, event) => this.report(this.holderOf(remoteAddress), event),
+        onEvent: (remoteAddress, event) => this.report(this.macOf(remoteAddress), event),
       });
       this.running.push(server);
     }
@@ -124,38 +145,19 @@ export class BootServices {
     for (const change of changes) leases.apply(change);
     return {
       leases,
-      bootFieldsFor: (message, mac) => {
-        const { bootUrl, loaders, bootAnswers, unknown } = this.settings;
-        const answer = bootAnswers.get(mac) ?? unknown;
-        return bootFields(
-          decideBootFile(identifyFirmware(message.options), { mac, answer, bootUrl, loaders }),
-        );
-      },
+      bootFieldsFor: (message, client, receivedOn) => this.desk.bootFieldsFor(message, client, receivedOn),
     };
   }
 
-  private findTftpFile(name: string): TftpFile | undefined {
-    if (name === "autoexec.ipxe") {
-      return { kind: "content", bytes: Buffer.from(renderAutoexecScript(this.settings.bootUrl)) };
-    }
-    const path = this.settings.tftpFiles.get(name);
-    return path === undefined ? undefined : { kind: "file", path };
-  }
-
-  private holderOf(remoteAddress: string): MacAddress | null {
+  private macOf(remoteAddress: string): MacAddress | null {
     const address = parseIpv4(remoteAddress);
-    return (address === undefined ? undefined : this.dhcp.leases.holderOf(address)) ?? null;
+    const holder: ClientKey | undefined =
+      address === undefined ? undefined : this.dhcp.leases.holderOf(address);
+    return holder !== undefined && isMac(holder) ? holder : null;
   }
 
   private report(mac: MacAddress | null, event: BootEvent): void {
     const admitted = this.limiter.admit(mac ?? "strangers", event, this.clock());
     if (admitted !== undefined) this.onEvent(mac, admitted);
   }
-}
-
-function carried(error: unknown): CarriedError {
-  if (error instanceof DrpError) {
-    return { code: error.code, message: error.message, advice: error.advice ?? null };
-  }
-  return { code: "internal", message: describeErrorChain(error), advice: null };
 }

@@ -8,6 +8,7 @@ import { DecodeError, describeErrorChain } from "../../core/errors.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../../dhcp/boot-event.ts";
 import { bindUdp, closeUdp } from "../../dhcp/io/udp.ts";
+import type { TftpFile } from "../boot-desk.ts";
 import { lastBlock, startTransfer, stepTransfer, type Transfer, type TransferStep } from "../tftp.ts";
 import {
   decodeTftp,
@@ -18,16 +19,12 @@ import {
   type TftpPacket,
 } from "../tftp-packet.ts";
 
-export type TftpFile =
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "content"; readonly bytes: Uint8Array };
-
 export interface TftpServerOptions {
   /** Of one interface: transfers answer from it. */
   readonly address: string;
   readonly port: number;
   /** Asked for each request. @param name without leading slashes */
-  readonly findFile: (name: string) => TftpFile | undefined;
+  readonly findFile: (name: string, remoteAddress: string) => Promise<TftpFile | undefined>;
   readonly clock: Clock;
   readonly onEvent: (remoteAddress: string, event: BootEvent) => void;
 }
@@ -94,7 +91,7 @@ class TftpListener {
       );
     }
     const name = packet.fileName.replace(/^\/+/, "");
-    const file = this.options.findFile(name);
+    const file = await this.options.findFile(name, from.address);
     if (file === undefined) {
       this.report(from.address, "missing", `asked for ${printable(name)}, which is not served`);
       return this.refuse(from, TFTP_ERROR.fileNotFound, `${printable(name)} is not served here`);

@@ -13,7 +13,7 @@ import type { Clock } from "../../../core/time.ts";
 import type { BootEvent } from "../../../dhcp/boot-event.ts";
 import type { Lease } from "../../../dhcp/leases.ts";
 import type { Subnet } from "../../../dhcp/subnet.ts";
-import type { BootSettings, ServiceState } from "../../../pxe/boot-process-messages.ts";
+import type { BootService, BootSettings, ServiceState } from "../../../pxe/boot-process-messages.ts";
 import type { BootAnswer } from "../../../pxe/decide.ts";
 import { LOADER_FILES } from "../../../pxe/decide.ts";
 import { startBootHttp } from "../../../pxe/io/boot-http.ts";
@@ -56,7 +56,7 @@ export interface SiteOptions {
 const LOCAL_BOOT = "local-boot.efi";
 
 export interface SiteService {
-  readonly name: "boot-http" | "machine-channel" | "boot-files" | "dhcp" | "tftp";
+  readonly name: "boot-http" | "machine-channel" | "boot-files" | BootService;
   readonly state: "on" | "off";
   /** The address that it listens on, or why it is off and what to do. */
   readonly detail: string;
@@ -105,11 +105,13 @@ export async function startSite(options: SiteOptions): Promise<Site> {
       command: options.bootProcessCommand,
       config: {
         interfaces: [{ name: options.dhcp?.interfaceName ?? "site", address: siteAddress(options) }],
-        tftpPort: options.tftpPort,
+        mode: options.dhcp === null ? "off" : "server",
+        ports: { dhcp: 67, proxyDhcp: 4011, tftp: options.tftpPort },
         leaseJournal: join(options.dataFolder, "leases.journal"),
         settings: bootSettings(options, hub.view()),
       },
       onEvent: report,
+      scriptFor: async () => "",
       onError: options.onError,
     }),
   );
@@ -146,7 +148,7 @@ export async function startSite(options: SiteOptions): Promise<Site> {
         service.service === "dhcp" && options.dhcp === null ? DHCP_OFF : describeService(service),
       ),
     ],
-    leases: () => bootProcess.leases(),
+    leases: () => bootProcess.ask("list-leases", null),
     stop: () => running.disposeAsync(),
   };
 }
@@ -204,7 +206,9 @@ async function holdsLease(
   remoteAddress: string,
 ): Promise<boolean> {
   const asker = parseIpv4(remoteAddress.replace(/^::ffff:/, ""));
-  return (await bootProcess.leases()).some(lease => lease.mac === mac && lease.address === asker);
+  return (await bootProcess.ask("list-leases", null)).some(
+    lease => lease.client === mac && lease.address === asker,
+  );
 }
 
 function bootFile(urlPath: string, bootFiles: string, initrd: string): string | undefined {
@@ -218,7 +222,8 @@ function bootSettings(options: SiteOptions, view: SiteView): BootSettings {
   const loaders = join(options.bootFiles, "loaders");
   return {
     subnets: options.dhcp?.subnets ?? [],
-    bootUrl: `http://${options.address}:${options.bootPort}`,
+    classes: [],
+    bootPort: options.bootPort,
     loaders: LOADER_FILES,
     tftpFiles: new Map(Object.values(LOADER_FILES).map(name => [name, join(loaders, name)])),
     bootAnswers: new Map(

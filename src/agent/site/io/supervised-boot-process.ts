@@ -1,8 +1,12 @@
 /** Keeps the boot process (DHCP and TFTP) running: one that ends unasked is started again, ever later while it goes on ending. */
 import { isDeepStrictEqual } from "node:util";
 import { DrpError } from "../../../core/errors.ts";
-import type { Lease } from "../../../dhcp/leases.ts";
-import type { BootSettings, ServiceState } from "../../../pxe/boot-process-messages.ts";
+import type {
+  BootSettings,
+  ParentQuestion,
+  ParentQuestions,
+  ServiceState,
+} from "../../../pxe/boot-process-messages.ts";
 import { type BootProcess, type BootProcessOptions, startBootProcess } from "../../../pxe/io/boot-process.ts";
 
 const FIRST_RESTART_MS = 500;
@@ -34,11 +38,12 @@ export class SupervisedBootProcess implements AsyncDisposable {
   /** @throws {DrpError} internal, when the process ends before it has started its services */
   async start(): Promise<void> {
     const startedAt = performance.now();
-    const { command, config, onEvent } = this.#options;
+    const { command, config, onEvent, scriptFor } = this.#options;
     this.#process = await startBootProcess({
       command,
       config: { ...config, settings: this.#settings },
       onEvent,
+      scriptFor,
       onExit: how => {
         this.#process = undefined;
         if (performance.now() - startedAt > SETTLED_MS) this.#restartMs = FIRST_RESTART_MS;
@@ -56,13 +61,16 @@ export class SupervisedBootProcess implements AsyncDisposable {
   }
 
   /** @throws {DrpError} internal, while the process is being started again */
-  async leases(): Promise<readonly Lease[]> {
+  async ask<Q extends ParentQuestion>(
+    question: Q,
+    ask: ParentQuestions[Q]["ask"],
+  ): Promise<ParentQuestions[Q]["answer"]> {
     if (this.#process === undefined) {
       throw new DrpError("internal", "the boot process (DHCP and TFTP) is being started again", {
         advice: "Try again in a moment.",
       });
     }
-    return this.#process.leases();
+    return this.#process.ask(question, ask);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
