@@ -26,8 +26,12 @@ export interface BootHttpOptions {
   readonly findFile: (urlPath: string) => string | undefined;
   /** @param digestHex 64 lower-case hexadecimal digits @returns a file that holds one zstd frame */
   readonly findChunk: (digestHex: string) => Promise<string | undefined>;
-  /** Rejects with a DrpError when there is no plan to be had; the machine is then told and tries again. */
-  readonly scriptFor: (mac: MacAddress, remoteAddress: string) => Promise<BootPlan>;
+  /**
+   * Rejects with a DrpError when there is no plan to be had; the machine is then told and tries again.
+   *
+   * @param localAddress ours, at which the machine reached us: the one that its URLs must carry
+   */
+  readonly scriptFor: (mac: MacAddress, remoteAddress: string, localAddress: string) => Promise<BootPlan>;
   /** Null where the request did not say whose it is; the remote address may. */
   readonly onEvent: (mac: MacAddress | null, remoteAddress: string, event: BootEvent) => void;
 }
@@ -157,7 +161,7 @@ async function sendScript(
   const mac = parseMac(url.searchParams.get("mac") ?? "");
   if (mac === undefined)
     return sendText(response, 400, "Say which machine you are: /boot.ipxe?mac=52:54:00:12:34:56\n");
-  const plan = await planOrRefusal(options, mac, remoteAddress(request));
+  const plan = await planOrRefusal(options, mac, request);
   const { kind } = plan;
   const summary = kind === "ramdisk" ? "boots the ramdisk" : plan.reason;
   options.onEvent(mac, remoteAddress(request), { kind: `script.${kind}`, summary, facts: {} });
@@ -165,9 +169,13 @@ async function sendScript(
 }
 
 /** A machine at a boot prompt can only show what the script prints. */
-async function planOrRefusal(options: BootHttpOptions, mac: MacAddress, from: string): Promise<BootPlan> {
+async function planOrRefusal(
+  options: BootHttpOptions,
+  mac: MacAddress,
+  request: IncomingMessage,
+): Promise<BootPlan> {
   try {
-    return await options.scriptFor(mac, from);
+    return await options.scriptFor(mac, remoteAddress(request), localAddress(request));
   } catch (error) {
     return { kind: "refused", reason: describeErrorChain(error) };
   }
@@ -241,5 +249,14 @@ function report(options: BootHttpOptions, request: IncomingMessage, event: BootE
 }
 
 function remoteAddress(request: IncomingMessage): string {
-  return request.socket.remoteAddress?.replace(/^::ffff:/, "") ?? "";
+  return withoutIpv6Prefix(request.socket.remoteAddress);
+}
+
+function localAddress(request: IncomingMessage): string {
+  return withoutIpv6Prefix(request.socket.localAddress);
+}
+
+/** A socket on "::" shows IPv4 addresses as ::ffff:10.0.0.1; one that is closed has none. */
+function withoutIpv6Prefix(address: string | undefined): string {
+  return address?.replace(/^::ffff:/, "") ?? "";
 }
