@@ -14,7 +14,7 @@ export interface UdpBinding {
 }
 
 /** Bursts of hundreds of machines that power on together; the kernel may give less (net.core.rmem_max). */
-const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
  * Never shares a port: a second server of any kind is an error, not a lottery.
@@ -23,9 +23,15 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
  */
 export async function bindUdp(binding: UdpBinding): Promise<Socket> {
   const socket = createSocket({ type: "udp4", recvBufferSize: RECEIVE_BUFFER_BYTES });
-  socket.bind(binding.port, binding.address);
+  return await bindSocket(socket, binding, () => socket.bind(binding.port, binding.address));
+}
+
+/** Waits for a bind; a socket that could not be bound is closed. @throws as `bindUdp` */
+export async function bindSocket(socket: Socket, binding: UdpBinding, bind: () => void): Promise<Socket> {
   try {
-    await once(socket, "listening");
+    const listening = once(socket, "listening");
+    bind();
+    await listening;
   } catch (error) {
     socket.close();
     throw explainBindFailure(error, binding);
