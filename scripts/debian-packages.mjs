@@ -24,6 +24,7 @@ const PACKAGES = [
   ["curl", "curl", "boot HTTP is not tested with curl"],
   ["atftp", "atftp", "TFTP is not tested with atftp"],
   ["tftp", "tftp-hpa", "TFTP is not tested with tftp-hpa"],
+  ["tcpdump", "tcpdump", "what independent clients and we say to each other is not compared with its golden text"],
 ];
 
 /** Installs what is missing where this user may, and says what could not be had and what is lost. */
