@@ -46,31 +46,30 @@ export interface Benchmark {
 export type Better = "higher" | "lower";
 
 /** Fewer than three have no median that one disturbed run could not move. */
-const MIN_PAIRS = 3;
+const MIN_ROUNDS = 3;
 
-export interface Pairs<T> {
-  readonly ours: readonly T[];
-  readonly peer: readonly T[];
-}
+/** What was measured of each side, a value a round. */
+export type Rounds<Side extends string, T> = Readonly<Record<Side, readonly T[]>>;
+export type Pairs<T> = Rounds<"ours" | "peer", T>;
 
 /**
- * Measures ours and the peer in turn; every second pair begins with the peer, so that neither always runs on the warmer
- * machine.
+ * Measures each side in turn; every second round goes the other way round, so that none always runs on the warmer machine.
  *
- * @param pairs at least three
+ * @param rounds at least three
  */
-export async function measurePairs<T>(
-  pairs: number,
-  measure: { readonly ours: () => Promise<T>; readonly peer: () => Promise<T> },
-): Promise<Pairs<T>> {
-  if (pairs < MIN_PAIRS) throw new RangeError(`${pairs} pairs; at least ${MIN_PAIRS} are compared`);
-  const ours: T[] = [];
-  const peer: T[] = [];
-  for (let pair = 0; pair < pairs; pair++) {
-    const turns = [async () => ours.push(await measure.ours()), async () => peer.push(await measure.peer())];
-    for (const turn of pair % 2 === 0 ? turns : turns.reverse()) await turn();
+export async function measureInTurn<Side extends string, T>(
+  rounds: number,
+  measure: Readonly<Record<Side, () => Promise<T>>>,
+): Promise<Rounds<Side, T>> {
+  if (rounds < MIN_ROUNDS) throw new RangeError(`${rounds} rounds; at least ${MIN_ROUNDS} are compared`);
+  const sides = Object.keys(measure) as Side[];
+  const measured = Object.fromEntries(sides.map(side => [side, [] as T[]])) as Record<Side, T[]>;
+  for (let round = 0; round < rounds; round++) {
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+      measured[side].push(await measure[side]());
+    }
   }
-  return { ours, peer };
+  return measured;
 }
 
 /** @throws {RangeError} of no values there is none */

@@ -8,8 +8,9 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { DrpError, describeErrorChain } from "../src/core/errors.ts";
 import { type Benchmark, formatResults } from "./benchmark.ts";
+import { dhcpBenchmark } from "./dhcp.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [];
+const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark];
 
 /** On the disk of the checkout: /tmp may be memory. */
 const WORK_FOLDER = path.join(import.meta.dirname, "..", ".cache", "bench");

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { debianDependencies, fetchDebianPackages } from "../boot/debian-packages.ts";
+import { fetchDebianPackages, withDebianLibraries } from "../boot/debian-packages.ts";
 import { libraryDirs } from "../boot/shared-libraries.ts";
 import { DrpError } from "../src/core/errors.ts";
 
@@ -27,22 +27,13 @@ export interface Programs {
  * @throws {DrpError} "tool.missing" naming the package that cannot be had
  */
 export async function fetchPrograms(packages: readonly string[], lost: string): Promise<Programs> {
-  const names = await withLibraries(packages, lost);
+  const follow = (name: string) => HOLDS_LIBRARIES.test(name) && !LEFT_OUT.test(name);
+  const names = await withDebianLibraries(packages, follow, lost);
   const roots = (await fetchDebianPackages(names, CACHE, lost)).map(({ root }) => root);
   return {
     find: name => findProgram(name, roots, lost),
     env: { LD_LIBRARY_PATH: libraryDirs(roots).join(":") },
   };
-}
-
-async function withLibraries(packages: readonly string[], lost: string): Promise<string[]> {
-  const found = new Set(packages);
-  for (let level = [...found]; level.length > 0; ) {
-    const needed = await Promise.all(level.map(name => debianDependencies(name, HOLDS_LIBRARIES, lost)));
-    level = [...new Set(needed.flat())].filter(name => !found.has(name) && !LEFT_OUT.test(name));
-    for (const name of level) found.add(name);
-  }
-  return [...found];
 }
 
 function findProgram(name: string, roots: readonly string[], lost: string): string {

@@ -47,19 +47,23 @@ export function perfdhcpArguments({
   ].flat();
 }
 
-/** @throws {Error} with the text, when it is no report of perfdhcp 2.2 */
-export function parsePerfdhcp(text: string): PerfdhcpReport {
+/**
+ * perfdhcp's own rate counts the wait for the last answers too, so it is not read.
+ *
+ * @param seconds for how long it sent
+ * @throws {Error} with the text, when it is no report of perfdhcp 2.2
+ */
+export function parsePerfdhcp(text: string, seconds: number): PerfdhcpReport {
   const numbers = (pattern: RegExp) => Array.from(text.matchAll(pattern), match => Number(match[1]));
   const sent = numbers(/^sent packets: (\d+)$/gm);
   const received = numbers(/^received packets: (\d+)$/gm);
-  const [rate] = numbers(/^Rate: ([\d.e+]+) 4-way exchanges\/second/gm);
   const [offers, acks] = received;
-  if (sent.length !== 2 || offers === undefined || acks === undefined || rate === undefined) {
+  if (sent.length !== 2 || offers === undefined || acks === undefined) {
     throw new Error(`perfdhcp said no figures: ${text.slice(0, 2000)}`);
   }
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
-    exchangesPerSecond: rate,
+    exchangesPerSecond: acks / seconds,
     dropRatio: sum(sent) === 0 ? 1 : (sum(sent) - sum(received)) / sum(sent),
     exchanges: acks,
   };

@@ -67,6 +67,49 @@ export async function debianDependencies(name: string, pattern: RegExp, lost: st
   }
 }
 
+/**
+ * Packages and the libraries that they need, directly or through other libraries.
+ *
+ * @param follow which dependencies are taken, and followed in turn
+ * @param lost as for fetchDebianPackages()
+ * @throws {DrpError} "tool.missing" naming the packages
+ */
+export async function withDebianLibraries(
+  names: readonly string[],
+  follow: (dependency: string) => boolean,
+  lost: string,
+): Promise<string[]> {
+  try {
+    await ensurePackageLists();
+    const { stdout } = await run("apt-cache", ["depends", "--recurse", "--important", ...names], {
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    const tree = parseDependencies(stdout);
+    const found = new Set(names);
+    // A set that grows while it is walked is walked to its end.
+    for (const name of found)
+      for (const needed of tree.get(name) ?? []) if (follow(needed)) found.add(needed);
+    return [...found];
+  } catch (cause) {
+    throw packageMissing(names.join(", "), lost, cause);
+  }
+}
+
+/** "NAME" at the margin, then "  Depends: OTHER"; " |Depends:" is one of several that would do, and not taken. */
+function parseDependencies(listing: string): ReadonlyMap<string, readonly string[]> {
+  const tree = new Map<string, string[]>();
+  let dependencies: string[] = [];
+  for (const line of listing.split("\n")) {
+    const [, dependency] = /^ +(?:Pre)?Depends: (\S+)$/.exec(line) ?? [];
+    if (dependency !== undefined) dependencies.push(dependency);
+    else if (/^\S/.test(line)) {
+      dependencies = [];
+      tree.set(line, dependencies);
+    }
+  }
+  return tree;
+}
+
 interface Archive {
   readonly name: string;
   /** "grub-common_2.06-13+deb12u2_amd64.deb" */

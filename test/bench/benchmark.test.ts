@@ -3,16 +3,16 @@ import {
   comparedWithPeer,
   formatResults,
   heldAgainstLimit,
-  measurePairs,
+  measureInTurn,
   median,
 } from "../../bench/benchmark.ts";
 
 const RATE = { case: "4-way/s vs kea", unit: "1/s", better: "higher", bar: 1.5 } as const;
 
-describe("measurePairs()", () => {
+describe("measureInTurn()", () => {
   it("lets each side begin in turn", async () => {
     const order: string[] = [];
-    const pairs = await measurePairs(3, {
+    const pairs = await measureInTurn(3, {
       ours: async () => order.push("ours"),
       peer: async () => order.push("peer"),
     });
@@ -20,9 +20,9 @@ describe("measurePairs()", () => {
     expect(pairs).toEqual({ ours: [1, 4, 5], peer: [2, 3, 6] });
   });
 
-  it("refuses fewer than three pairs", async () => {
+  it("refuses fewer than three rounds", async () => {
     const measure = { ours: async () => 1, peer: async () => 1 };
-    await expect(measurePairs(2, measure)).rejects.toThrow("at least 3");
+    await expect(measureInTurn(2, measure)).rejects.toThrow("at least 3");
   });
 });
 

@@ -1,0 +1,47 @@
+/** Which rate a server is offered next, so that its highest clean one is found in few runs: pure. */
+
+export interface Trial {
+  readonly offeredPerSecond: number;
+  /** So few drops that the rate counts as served. */
+  readonly clean: boolean;
+}
+
+export interface SearchPlan {
+  /** A guess; a wrong one costs runs, not truth. */
+  readonly first: number;
+  /** Above 1: by how much the rate is raised or lowered until both kinds of trial have been seen. */
+  readonly step: number;
+  /** Below this nothing is looked for. */
+  readonly least: number;
+}
+
+/** The clean rate is known when one that is 5 % higher is not clean: finer than two runs of one server agree. */
+const RESOLUTION = 1.05;
+
+/**
+ * @param trials so far, in any order
+ * @returns undefined when the search is over
+ */
+export function nextRate(trials: readonly Trial[], plan: SearchPlan): number | undefined {
+  if (trials.length === 0) return plan.first;
+  const dropped = Math.min(...ratesOf(trials, false));
+  const clean = Math.max(...ratesOf(trials, true).filter(rate => rate < dropped));
+  if (dropped === Number.POSITIVE_INFINITY) return Math.round(clean * plan.step);
+  if (clean === Number.NEGATIVE_INFINITY) {
+    const lower = Math.round(dropped / plan.step);
+    return lower < plan.least ? undefined : lower;
+  }
+  return dropped / clean <= RESOLUTION ? undefined : Math.round(Math.sqrt(clean * dropped));
+}
+
+/** The highest clean rate below every one that was not; undefined when there is none. */
+export function highestClean<T extends Trial>(trials: readonly T[]): T | undefined {
+  const dropped = Math.min(...ratesOf(trials, false));
+  return trials
+    .filter(trial => trial.clean && trial.offeredPerSecond < dropped)
+    .toSorted((a, b) => b.offeredPerSecond - a.offeredPerSecond)[0];
+}
+
+function ratesOf(trials: readonly Trial[], clean: boolean): number[] {
+  return trials.filter(trial => trial.clean === clean).map(trial => trial.offeredPerSecond);
+}
