@@ -2,8 +2,8 @@
 import { mkdtemp } from "node:fs/promises";
 import path from "node:path";
 import {
-  type BenchRun,
   type Benchmark,
+  type BenchRun,
   comparedWithPeer,
   heldAgainstLimit,
   measureInTurn,
