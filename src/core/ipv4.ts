@@ -43,6 +43,11 @@ export function parseIpv4Network(text: string): Ipv4Network | undefined {
   return { network, prefixLength };
 }
 
+/** "10.0.0.0/24" */
+export function formatIpv4Network({ network, prefixLength }: Ipv4Network): string {
+  return `${formatIpv4(network)}/${prefixLength}`;
+}
+
 /** Netmask of a prefix length: 24 → 255.255.255.0. */
 export function prefixMask(prefixLength: number): Ipv4 {
   return (prefixLength === 0 ? 0 : (0xffffffff << (32 - prefixLength)) >>> 0) as Ipv4;

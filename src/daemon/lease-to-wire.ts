@@ -1,7 +1,7 @@
 /** A lease as the API shows it: with its subnet in words. */
 import type { Lease as WireLease } from "../api/wire.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
-import type { Lease } from "../dhcp/leases.ts";
+import type { Lease } from "../dhcp/lease-change.ts";
 import { findSubnet, type Subnet } from "../dhcp/subnet.ts";
 
 export function leaseToWire(

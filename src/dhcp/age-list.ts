@@ -9,6 +9,7 @@ export interface AgeLinks<T> {
 
 export class AgeList<T extends AgeLinks<T>> {
   oldest: T | undefined;
+  length = 0;
   private newest: T | undefined;
 
   push(item: T): void {
@@ -17,6 +18,7 @@ export class AgeList<T extends AgeLinks<T>> {
     if (this.newest === undefined) this.oldest = item;
     else this.newest.newer = item;
     this.newest = item;
+    this.length++;
   }
 
   /** @param item must be in this list */
@@ -25,5 +27,6 @@ export class AgeList<T extends AgeLinks<T>> {
     else item.older.newer = item.newer;
     if (item.newer === undefined) this.newest = item.older;
     else item.newer.older = item.older;
+    this.length--;
   }
 }

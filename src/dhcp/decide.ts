@@ -1,43 +1,78 @@
 /**
  * What a DHCP server answers to a message (RFC 2131 §4.3), and what becomes of the lease. Silence has a reason, because
  * someone will ask why a machine did not boot. Knows no socket, no disk and nothing of boot files but where they go.
+ *
+ * We are authoritative for every network that is configured: a client that brings an address from elsewhere is refused (NAK)
+ * at once, and need not wait for its timeouts.
  */
 import { formatIpv4, type Ipv4, networkContains, UNSPECIFIED } from "../core/ipv4.ts";
 import { type EpochMs, formatDuration } from "../core/time.ts";
+import type { PoolFigures } from "./address-pool.ts";
+import type { ClientClass } from "./client-class.ts";
 import { type ClientKey, clientKeyOf } from "./client-key.ts";
-import type { Lease, LeaseChange, LeaseIndex } from "./leases.ts";
-import { OPTION, readIpv4, readText, readUint8, textValue } from "./options.ts";
+import { clientLink } from "./client-link.ts";
+import { configuredOptions } from "./configured-options.ts";
+import { CONFLICT_RESTS_MS, type Lease, type LeaseChange } from "./lease-change.ts";
+import type { LeaseIndex } from "./leases.ts";
+import { OPTION, type OptionEntry, readIpv4, readText, readUint8, textValue } from "./options.ts";
 import { BOOT_REQUEST, type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
+import { type RelayAgent, readRelayAgent } from "./relay-agent.ts";
 import { type BootFields, leaseTimes, networkOptions, replyTo } from "./reply.ts";
-import { findSubnet, type Subnet } from "./subnet.ts";
+import { requestStateOf, wantedAddress } from "./request-state.ts";
+import { findSubnet, type Reservation, type Subnet } from "./subnet.ts";
 
 /** The interface that a message came in by. */
 export interface ReceivedOn {
   readonly interfaceName: string;
   /** Ours on that interface: the server identifier, and the place to load boot files from. */
   readonly address: Ipv4;
+  /** Whether it came as a broadcast; absent where the socket cannot tell. */
+  readonly broadcast?: boolean;
 }
 
 export interface DhcpState {
   readonly leases: LeaseIndex;
+  /** Where several match and give the same option, the first one's counts. */
+  readonly classes: readonly ClientClass[];
   /** What a client is to boot; asked for each message, so it must be quick. */
   readonly bootFieldsFor: (message: DhcpMessage, client: ClientKey, receivedOn: ReceivedOn) => BootFields;
 }
 
-export type DhcpDecision =
-  | {
-      readonly kind: "reply";
-      readonly message: DhcpMessage;
-      /** Null: nothing changes. */
-      readonly change: LeaseChange | null;
-      readonly reason: string;
-    }
-  | { readonly kind: "silent"; readonly change: LeaseChange | null; readonly reason: string };
+/** What concerns the site and not the client alone. */
+export type SiteNotice =
+  /** The client took the offer of another DHCP server. */
+  | { readonly kind: "other-server"; readonly server: Ipv4 }
+  | { readonly kind: "pool-empty"; readonly figures: PoolFigures };
+
+export interface DhcpReply {
+  readonly kind: "reply";
+  readonly message: DhcpMessage;
+  /** What the client can take: for `encodePacket()`. */
+  readonly maxBytes: number;
+  /** Null: nothing changes. */
+  readonly change: LeaseChange | null;
+  /**
+   * The address that must be probed before the reply leaves, because somebody may sit on it without our knowledge. If somebody
+   * does, `conflictAt()` is the change to apply, and the message is to be decided again. If nobody does, the change is to be
+   * applied once more with `probed: true`, so that the client's next DISCOVER needs no probe.
+   */
+  readonly probe: Ipv4 | null;
+  /** Our reading of the client, where its reply says what to boot. */
+  readonly firmware: string | null;
+  readonly reason: string;
+}
+
+export interface DhcpSilence {
+  readonly kind: "silent";
+  readonly change: LeaseChange | null;
+  readonly notice: SiteNotice | null;
+  readonly reason: string;
+}
+
+export type DhcpDecision = DhcpReply | DhcpSilence;
 
 /** The client asks for what it was offered within seconds; iPXE and UEFI retry for up to a minute. */
 const OFFER_HELD_MS = 60_000;
-/** Somebody else uses the address; an operator should find out, and a busy pool should get it back. */
-const DECLINED_RESTS_MS = 600_000;
 /** A host name that a client gave is shown to people and kept with each lease. */
 const MAX_HOSTNAME_LENGTH = 63;
 
@@ -46,6 +81,10 @@ interface Exchange {
   readonly message: DhcpMessage;
   readonly client: ClientKey;
   readonly subnet: Subnet;
+  readonly reservation: Reservation | undefined;
+  readonly relay: RelayAgent | undefined;
+  /** Who we are to this client: our address, or what its relay wants taken for it (RFC 5107 §4). */
+  readonly serverIdentifier: Ipv4;
   readonly receivedOn: ReceivedOn;
   readonly state: DhcpState;
   readonly now: EpochMs;
@@ -54,7 +93,7 @@ interface Exchange {
 /**
  * @param message as decoded; its addresses and options are a stranger's claims
  * @param receivedOn decides the subnet of a client that is on our own wire, and our identity
- * @returns the change must be applied at once, and a lease be durable before its reply leaves
+ * @returns the change must be applied at once, and a durable one be on disk before the reply leaves
  */
 export function decideDhcp(
   message: DhcpMessage,
@@ -64,15 +103,24 @@ export function decideDhcp(
 ): DhcpDecision {
   if (message.op !== BOOT_REQUEST) return silent("not a client's message");
   const client = clientKeyOf(message);
-  if (client === undefined) {
-    return silent(
-      `hardware type ${message.htype} with ${message.chaddr.length} address bytes is neither Ethernet nor InfiniBand`,
-    );
-  }
-  const link = linkAddress(message, receivedOn, state);
+  if (client === undefined) return silent(whyUnknownHardware(message));
+  const relay = readRelayAgent(message.options);
+  const link = clientLink(message, relay, receivedOn, state.leases.subnets);
   const subnet = findSubnet(state.leases.subnets, link);
   if (subnet === undefined) return silent(`${formatIpv4(link)} is in no subnet that is served here`);
-  const exchange: Exchange = { message, client, subnet, receivedOn, state, now };
+  const reservation = state.leases.reservationOf(subnet, client, message.options);
+  const serverIdentifier = relay?.serverOverride ?? receivedOn.address;
+  const exchange = {
+    message,
+    client,
+    subnet,
+    reservation,
+    relay,
+    serverIdentifier,
+    receivedOn,
+    state,
+    now,
+  };
   switch (readUint8(message.options, OPTION.messageType)) {
     case MESSAGE_TYPE.discover:
       return decideDiscover(exchange);
@@ -91,90 +139,124 @@ export function decideDhcp(
   }
 }
 
-/** The wire that the client is on: its relay's, its own address's (a renewal passes the relay by), or ours. */
-function linkAddress(message: DhcpMessage, receivedOn: ReceivedOn, state: DhcpState): Ipv4 {
-  if (message.giaddr !== UNSPECIFIED) return message.giaddr;
-  const known =
-    message.ciaddr !== UNSPECIFIED && findSubnet(state.leases.subnets, message.ciaddr) !== undefined;
-  return known ? message.ciaddr : receivedOn.address;
+function whyUnknownHardware({ htype, chaddr }: DhcpMessage): string {
+  const what = `hardware type ${htype} with ${chaddr.length} address bytes`;
+  return htype === 32 && chaddr.length === 0
+    ? `${what} is InfiniBand, which must name itself by option 61 (RFC 4390 §2.1)`
+    : `${what} is neither Ethernet nor InfiniBand`;
 }
 
 function decideDiscover(exchange: Exchange): DhcpDecision {
   const { message, client, subnet, state, now } = exchange;
-  const choice = state.leases.choose(subnet, client, readIpv4(message.options, OPTION.requestedAddress), now);
-  if (choice.kind === "none") return silent(`no address to offer: ${choice.reason}`);
-  const { address } = choice;
-  const record = state.leases.recordOf(subnet, client);
-  const holdsLease = record?.address === address && record.expiresAt > now;
-  const change: LeaseChange | null = holdsLease
-    ? null
-    : { kind: "offer", address, client, until: now + OFFER_HELD_MS };
-  return grant(exchange, MESSAGE_TYPE.offer, address, change);
+  const { leases } = state;
+  const choice = leases.choose(subnet, exchange, readIpv4(message.options, OPTION.requestedAddress), now);
+  if (choice.kind === "none") {
+    const notice: SiteNotice = { kind: "pool-empty", figures: choice.figures };
+    return { kind: "silent", change: null, notice, reason: `no address to offer: ${choice.reason}` };
+  }
+  const { address, note } = choice;
+  const record = leases.recordOf(subnet, client);
+  if (record?.address === address && record.expiresAt > now) {
+    return grant(exchange, MESSAGE_TYPE.offer, { address, note, change: null, probe: null });
+  }
+  const probe = leases.needsProbe(subnet, address, client, now) ? address : null;
+  const change: LeaseChange = {
+    kind: "offer",
+    address,
+    client,
+    until: now + OFFER_HELD_MS,
+    probed: probe === null,
+  };
+  return grant(exchange, MESSAGE_TYPE.offer, { address, note, change, probe });
 }
 
-/** RFC 2131 §4.3.2 tells the client's four states apart by what the message carries. */
 function decideRequest(exchange: Exchange): DhcpDecision {
-  const { message } = exchange;
-  const server = readIpv4(message.options, OPTION.serverIdentifier);
+  const { message, receivedOn } = exchange;
   const requested = readIpv4(message.options, OPTION.requestedAddress);
-  if (server !== undefined) return decideSelecting(exchange, server, requested);
-  if (message.ciaddr !== UNSPECIFIED) return decideRenewing(exchange);
-  if (requested !== undefined) return decideInitReboot(exchange, requested);
-  return silent("its REQUEST names neither a server nor an address");
+  const address = wantedAddress(requested, message.ciaddr);
+  switch (requestStateOf(message, receivedOn.broadcast ?? false)) {
+    case "selecting":
+      return decideSelecting(exchange, address);
+    case "init-reboot":
+      return address === undefined ? NAMES_NOTHING : decideInitReboot(exchange, address);
+    case "renewing":
+      return decideRenewing(exchange, "renewing");
+    case "rebinding":
+      return decideRenewing(exchange, "rebinding");
+    case undefined:
+      return NAMES_NOTHING;
+  }
 }
 
-function decideSelecting(exchange: Exchange, server: Ipv4, requested: Ipv4 | undefined): DhcpDecision {
-  const { client, receivedOn, state, subnet, now } = exchange;
-  if (server !== receivedOn.address) {
-    const offered = state.leases.offeredTo(subnet, client);
-    const change: LeaseChange | null =
-      offered === undefined ? null : { kind: "release", address: offered, client };
-    return {
-      kind: "silent",
-      change,
-      reason: `the client took the offer of another server, ${formatIpv4(server)}`,
-    };
+const NAMES_NOTHING = silent("its REQUEST names neither a server nor an address");
+
+function decideSelecting(exchange: Exchange, address: Ipv4 | undefined): DhcpDecision {
+  const { message, state, now, serverIdentifier, receivedOn } = exchange;
+  const server = readIpv4(message.options, OPTION.serverIdentifier);
+  if (server !== serverIdentifier && server !== receivedOn.address) return takenElsewhere(exchange, server);
+  if (address === undefined) return silent("its REQUEST names no address (RFC 2131 table 5)");
+  if (!state.leases.mayHave(exchange.subnet, address, exchange, now)) {
+    return refuse(exchange, `${formatIpv4(address)} is not this client's to have`);
   }
-  if (requested === undefined) return silent("its REQUEST names no address (RFC 2131 table 5)");
-  if (!state.leases.mayHave(subnet, requested, client, now)) {
-    return refuse(exchange, `${formatIpv4(requested)} is not this client's to have`);
-  }
-  return lease(exchange, requested);
+  return lease(exchange, address);
 }
 
-/** The client was switched off and wants the address that it remembers. */
+function takenElsewhere({ client, subnet, state }: Exchange, server: Ipv4 | undefined): DhcpDecision {
+  if (server === undefined) return silent("its server identifier is not an address");
+  const offered = state.leases.offeredTo(subnet, client);
+  return {
+    kind: "silent",
+    change: offered === undefined ? null : { kind: "withdraw", address: offered, client },
+    notice: { kind: "other-server", server },
+    reason: `the client took the offer of another server, ${formatIpv4(server)}`,
+  };
+}
+
+/** The client was switched off and wants the address that it remembers. RFC 2131 §4.3.2: silence where nothing is known of it. */
 function decideInitReboot(exchange: Exchange, requested: Ipv4): DhcpDecision {
   const { client, state, subnet, now } = exchange;
-  if (!networkContains(subnet.network, requested)) {
-    return refuse(exchange, `${formatIpv4(requested)} belongs to another network than the client is on`);
-  }
-  const record = state.leases.recordOf(subnet, client);
+  const { leases } = state;
+  if (!networkContains(subnet.network, requested)) return refuse(exchange, wrongNetwork(requested));
+  if (leases.isRevoked(subnet, requested, client)) return refuse(exchange, revoked(requested));
+  const record = leases.recordOf(subnet, client);
   if (record === undefined) return silent(`nothing is known of its lease of ${formatIpv4(requested)}`);
-  if (record.address !== requested || !state.leases.mayHave(subnet, requested, client, now)) {
+  if (record.address !== requested || !leases.mayHave(subnet, requested, exchange, now)) {
     return refuse(exchange, `${formatIpv4(requested)} is not this client's any more`);
   }
   return lease(exchange, requested);
 }
 
 /**
- * Renewing and rebinding differ in how they are sent, not in what is right: the client keeps its address unless somebody
- * else has it. A lease that we forgot is trusted (RFC 2131 §4.3.2) while the address is free.
+ * The client keeps its address unless somebody else has it, its reservation says otherwise, or an operator took it back. A
+ * lease that we forgot is trusted while the address is free. A rebinding client asks every server on its wire: an address that
+ * we give to nobody may be another server's, so that one is left to it.
  */
-function decideRenewing(exchange: Exchange): DhcpDecision {
+function decideRenewing(exchange: Exchange, how: "renewing" | "rebinding"): DhcpDecision {
   const { message, client, state, subnet, now } = exchange;
-  if (!networkContains(subnet.network, message.ciaddr)) {
-    return refuse(exchange, `${formatIpv4(message.ciaddr)} belongs to another network than the client is on`);
+  const { leases } = state;
+  const address = message.ciaddr;
+  if (!networkContains(subnet.network, address)) return refuse(exchange, wrongNetwork(address));
+  if (leases.isRevoked(subnet, address, client)) return refuse(exchange, revoked(address));
+  if (leases.mayHave(subnet, address, exchange, now)) return lease(exchange, address);
+  if (how === "rebinding" && !leases.isManaged(subnet, address) && leases.holderOf(address) !== client) {
+    return silent(`it rebinds ${formatIpv4(address)}, which another server may have given it`);
   }
-  if (!state.leases.mayHave(subnet, message.ciaddr, client, now)) {
-    return refuse(exchange, `${formatIpv4(message.ciaddr)} is not this client's any more`);
-  }
-  return lease(exchange, message.ciaddr);
+  return refuse(exchange, `${formatIpv4(address)} is not this client's any more`);
+}
+
+function wrongNetwork(address: Ipv4): string {
+  return `${formatIpv4(address)} belongs to another network than the client is on`;
+}
+
+function revoked(address: Ipv4): string {
+  return `an operator took ${formatIpv4(address)} back`;
 }
 
 function decideDecline(exchange: Exchange): DhcpDecision {
-  const { message, client, receivedOn, state, now } = exchange;
+  const { message, client, receivedOn, serverIdentifier, state, now } = exchange;
   const address = readIpv4(message.options, OPTION.requestedAddress);
-  if (readIpv4(message.options, OPTION.serverIdentifier) !== receivedOn.address || address === undefined) {
+  const server = readIpv4(message.options, OPTION.serverIdentifier);
+  if (address === undefined || (server !== serverIdentifier && server !== receivedOn.address)) {
     return silent("its DECLINE is not for an address of ours");
   }
   if (state.leases.holderOf(address) !== client) {
@@ -182,20 +264,22 @@ function decideDecline(exchange: Exchange): DhcpDecision {
   }
   return {
     kind: "silent",
-    change: { kind: "decline", address, client, until: now + DECLINED_RESTS_MS },
-    reason: `somebody else uses ${formatIpv4(address)}: it is given to nobody for ten minutes`,
+    change: { kind: "decline", at: now, address, client, until: now + CONFLICT_RESTS_MS },
+    notice: null,
+    reason: `somebody else uses ${formatIpv4(address)}: it is given to nobody for ${formatDuration(CONFLICT_RESTS_MS)}`,
   };
 }
 
 function decideRelease(exchange: Exchange): DhcpDecision {
-  const { message, client, state } = exchange;
+  const { message, client, state, now } = exchange;
   const address = message.ciaddr;
-  if (state.leases.holderOf(address) !== client) {
+  if (state.leases.liveLeaseAt(address, now)?.client !== client) {
     return silent(`it releases ${formatIpv4(address)}, which it does not hold`);
   }
   return {
     kind: "silent",
-    change: { kind: "release", address, client },
+    change: { kind: "release", at: now, address, client },
+    notice: null,
     reason: `it gave ${formatIpv4(address)} back`,
   };
 }
@@ -207,57 +291,93 @@ function decideInform(exchange: Exchange): DhcpDecision {
   const boot = bootFields(exchange);
   return {
     kind: "reply",
-    message: replyTo(message, exchange.receivedOn.address, MESSAGE_TYPE.ack, {
+    ...replyTo(message, {
+      ...identity(exchange, MESSAGE_TYPE.ack),
       ciaddr: message.ciaddr,
-      options: networkOptions(exchange.subnet),
+      options: subnetOptions(exchange),
       boot,
     }),
     change: null,
+    probe: null,
+    firmware: boot.firmware ?? null,
     reason: `told what it asked for; ${boot.reason}`,
   };
 }
 
 function lease(exchange: Exchange, address: Ipv4): DhcpDecision {
-  const { message, client, subnet, now } = exchange;
-  const hostname = readText(message.options, OPTION.hostname)?.slice(0, MAX_HOSTNAME_LENGTH) ?? null;
+  const { message, client, reservation, subnet, now } = exchange;
+  const ownName = readText(message.options, OPTION.hostname)?.slice(0, MAX_HOSTNAME_LENGTH);
+  const hostname = reservation?.hostname ?? ownName ?? null;
   const granted: Lease = { address, client, hostname, expiresAt: now + subnet.leaseSeconds * 1000 };
-  return grant(exchange, MESSAGE_TYPE.ack, address, { kind: "lease", lease: granted });
+  return grant(exchange, MESSAGE_TYPE.ack, {
+    address,
+    note: "",
+    change: { kind: "lease", at: now, lease: granted },
+    probe: null,
+  });
 }
 
-function grant(exchange: Exchange, type: number, address: Ipv4, change: LeaseChange | null): DhcpDecision {
+interface Grant {
+  readonly address: Ipv4;
+  /** Why it is not the reserved address; else empty. */
+  readonly note: string;
+  readonly change: LeaseChange | null;
+  readonly probe: Ipv4 | null;
+}
+
+function grant(exchange: Exchange, type: number, { address, note, change, probe }: Grant): DhcpDecision {
   const { message, subnet } = exchange;
   const boot = bootFields(exchange);
+  const given = `${formatIpv4(address)} for ${formatDuration(subnet.leaseSeconds * 1000)}`;
   return {
     kind: "reply",
-    message: replyTo(message, exchange.receivedOn.address, type, {
+    ...replyTo(message, {
+      ...identity(exchange, type),
       ciaddr: type === MESSAGE_TYPE.ack ? message.ciaddr : UNSPECIFIED,
       yiaddr: address,
-      options: [...leaseTimes(subnet.leaseSeconds), ...networkOptions(subnet)],
+      options: [...leaseTimes(subnet.leaseSeconds), ...subnetOptions(exchange)],
       boot,
     }),
     change,
-    reason: `${formatIpv4(address)} for ${formatDuration(subnet.leaseSeconds * 1000)}; ${boot.reason}`,
+    probe,
+    firmware: boot.firmware ?? null,
+    reason: `${given}; ${note === "" ? "" : `${note}; `}${boot.reason}`,
   };
 }
 
 /** DHCPNAK: nothing but who says it and why. A relay must broadcast it (RFC 2131 §4.3.2). */
 function refuse(exchange: Exchange, reason: string): DhcpDecision {
-  const { message, receivedOn } = exchange;
-  const nak = replyTo(message, receivedOn.address, MESSAGE_TYPE.nak, {
+  const built = replyTo(exchange.message, {
+    ...identity(exchange, MESSAGE_TYPE.nak),
     options: [[OPTION.message, textValue(reason)]],
   });
+  const { broadcast, giaddr } = built.message;
   return {
     kind: "reply",
-    message: { ...nak, broadcast: nak.broadcast || nak.giaddr !== UNSPECIFIED },
+    message: { ...built.message, broadcast: broadcast || giaddr !== UNSPECIFIED },
+    maxBytes: built.maxBytes,
     change: null,
+    probe: null,
+    firmware: null,
     reason: `refused: ${reason}`,
   };
+}
+
+function identity({ serverIdentifier, receivedOn }: Exchange, type: number) {
+  return { type, serverIdentifier, bootServer: receivedOn.address };
+}
+
+function subnetOptions({ subnet, reservation, client, message, state }: Exchange): OptionEntry[] {
+  return [
+    ...networkOptions(subnet),
+    ...configuredOptions(subnet, state.classes, reservation, client, message.options),
+  ];
 }
 
 function bootFields({ state, message, client, receivedOn }: Exchange): BootFields {
   return state.bootFieldsFor(message, client, receivedOn);
 }
 
-function silent(reason: string): DhcpDecision {
-  return { kind: "silent", change: null, reason };
+function silent(reason: string): DhcpSilence {
+  return { kind: "silent", change: null, notice: null, reason };
 }

@@ -8,10 +8,14 @@ import { DrpError } from "../core/errors.ts";
 import { formatIpv4, type Ipv4, parseIpv4 } from "../core/ipv4.ts";
 import { parseMac } from "../core/mac.ts";
 import type { ClientKey } from "./client-key.ts";
-import type { DurableChange, LeaseChange } from "./leases.ts";
+import type { DurableChange } from "./lease-change.ts";
 
-const headerSchema = z.object({ format: z.literal("drp-leases"), version: z.literal(1) });
-export const JOURNAL_HEADER = encodeCheckedLine({ format: "drp-leases", version: 1 });
+/** Version 1 kept no times, and called the client "mac" at first: its files are still read. */
+const headerSchema = z.object({
+  format: z.literal("drp-leases"),
+  version: z.union([z.literal(1), z.literal(2)]),
+});
+export const JOURNAL_HEADER = encodeCheckedLine({ format: "drp-leases", version: 2 });
 
 const address = z.string().transform((text, context): Ipv4 => {
   const parsed = parseIpv4(text);
@@ -24,22 +28,27 @@ const client = z.string().transform((text, context): ClientKey => {
   return parsed ?? ("id:" as ClientKey);
 });
 const until = z.int();
+const common = {
+  at: z.int().nullable().default(null),
+  address,
+  client: client.optional(),
+  mac: client.optional(),
+};
 const lineSchema = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("lease"), address, client, hostname: z.string().nullable(), until }),
-  z.object({ kind: z.literal("release"), address, client }),
-  z.object({ kind: z.literal("decline"), address, client, until }),
+  z.object({ kind: z.literal("lease"), ...common, hostname: z.string().nullable(), until }),
+  z.object({ kind: z.literal("release"), ...common }),
+  z.object({ kind: z.literal("revoke"), ...common }),
+  z.object({ kind: z.literal("decline"), ...common, until }),
+  z.object({ kind: z.literal("conflict"), ...common, until }),
 ]);
-
-/** Whether a change must be on disk before its reply leaves. */
-export function isDurable(change: LeaseChange): change is DurableChange {
-  return change.kind !== "offer";
-}
 
 export function encodeChange(change: DurableChange): string {
   if (change.kind === "lease") {
-    const { address, client, hostname, expiresAt } = change.lease;
+    const { at, lease } = change;
+    const { address, client, hostname, expiresAt } = lease;
     return encodeCheckedLine({
       kind: "lease",
+      at,
       address: formatIpv4(address),
       client,
       hostname,
@@ -54,18 +63,25 @@ export function encodeChange(change: DurableChange): string {
  * behind it is something else, and leases that were given out may be lost: that is refused.
  *
  * @param fileName for the error
+ * @returns the changes in the order in which they were written, decoded one by one as they are taken
  * @throws {DrpError} lease-journal.damaged with the offset in bytes
  */
-export function decodeJournal(bytes: Uint8Array, fileName: string): DurableChange[] {
-  const changes: DurableChange[] = [];
+export function* decodeChanges(
+  bytes: Uint8Array,
+  fileName: string,
+): Generator<DurableChange, void, undefined> {
   let damagedAt: number | undefined;
   for (const { offset, bytes: text } of splitLines(bytes)) {
     const line = decodeLine(text);
     if (line === undefined) damagedAt ??= offset;
     else if (damagedAt !== undefined) throw damaged(fileName, damagedAt);
-    else if (line !== "header") changes.push(line);
+    else if (line !== "header") yield line;
   }
-  return changes;
+}
+
+/** All of `decodeChanges()`, and nothing where one of them cannot be had. @throws {DrpError} lease-journal.damaged */
+export function decodeJournal(bytes: Uint8Array, fileName: string): DurableChange[] {
+  return [...decodeChanges(bytes, fileName)];
 }
 
 function damaged(fileName: string, offset: number): DrpError {
@@ -78,11 +94,12 @@ function damaged(fileName: string, offset: number): DrpError {
 
 function decodeLine(bytes: Uint8Array): DurableChange | "header" | undefined {
   const content = decodeCheckedLine(bytes);
-  if (headerSchema.safeParse(content).success) return "header";
+  if (content === undefined) return undefined;
   const parsed = lineSchema.safeParse(content);
-  if (!parsed.success) return undefined;
-  const line = parsed.data;
-  if (line.kind !== "lease") return line;
-  const { address, client, hostname, until } = line;
-  return { kind: "lease", lease: { address, client, hostname, expiresAt: until } };
+  if (!parsed.success) return headerSchema.safeParse(content).success ? "header" : undefined;
+  const { mac, client = mac, ...line } = parsed.data;
+  if (client === undefined) return undefined;
+  if (line.kind !== "lease") return { ...line, client };
+  const { at, address, hostname, until } = line;
+  return { kind: "lease", at, lease: { address, client, hostname, expiresAt: until } };
 }

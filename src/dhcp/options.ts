@@ -7,12 +7,15 @@ export const OPTION = {
   dns: 6,
   hostname: 12,
   broadcastAddress: 28,
+  vendorSpecific: 43,
   requestedAddress: 50,
   leaseSeconds: 51,
   overload: 52,
   messageType: 53,
   serverIdentifier: 54,
+  parameterRequestList: 55,
   message: 56,
+  maxMessageSize: 57,
   renewalSeconds: 58,
   rebindingSeconds: 59,
   vendorClass: 60,
@@ -26,6 +29,8 @@ export const OPTION = {
   clientArchitecture: 93,
   /** RFC 4578 §2.3 */
   clientUuid: 97,
+  /** RFC 3011 */
+  subnetSelection: 118,
   /** iPXE's own encapsulated options. */
   ipxe: 175,
 } as const;

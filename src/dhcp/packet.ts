@@ -4,7 +4,8 @@
  */
 import { DecodeError } from "../core/errors.ts";
 import type { Ipv4 } from "../core/ipv4.ts";
-import { type DhcpOptions, OPTION, readUint8, textUntilNul } from "./options.ts";
+import { type DhcpOptions, OPTION, type OptionEntry, readUint8, textUntilNul } from "./options.ts";
+import { encodedOptionBytes, MAX_PART_BYTES, type OptionRoom, packOptions } from "./overload.ts";
 
 export const MESSAGE_TYPE = {
   discover: 1,
@@ -60,8 +61,6 @@ const END = 255;
 const MIN_MESSAGE_BYTES = 300;
 /** Boot clients send at most one Ethernet frame; four leave room and bound what one packet can cost. */
 const MAX_MESSAGE_BYTES = 6000;
-/** An option's length is one byte; longer values are sent in parts (RFC 3396). */
-const MAX_PART_BYTES = 255;
 
 /**
  * @param bytes one UDP payload; nothing of it is kept
@@ -100,7 +99,7 @@ export function decodePacket(bytes: Uint8Array): DhcpMessage {
     yiaddr: view.getUint32(16) as Ipv4,
     siaddr: view.getUint32(20) as Ipv4,
     giaddr: view.getUint32(24) as Ipv4,
-    chaddr: new Uint8Array(bytes.subarray(28, 28 + hlen)),
+    chaddr: copyOf(bytes, 28, 28 + hlen),
     sname: overload & OVERLOAD_SNAME ? "" : text(SNAME),
     file: overload & OVERLOAD_FILE ? "" : text(FILE),
     options,
@@ -112,23 +111,17 @@ const OVERLOAD_SNAME = 2;
 
 /** The options field first, then `file`, then `sname`: the order in which RFC 3396 §5 joins parts. */
 function decodeOptions(bytes: Uint8Array): { options: DhcpOptions; overload: number } {
-  const parts = new Map<number, Uint8Array[]>();
-  readOptionParts(bytes, OPTIONS_OFFSET, bytes.length, parts);
-  const overload = readUint8(joinParts(parts), OPTION.overload) ?? 0;
-  parts.delete(OPTION.overload);
-  if (overload & OVERLOAD_FILE) readOptionParts(bytes, FILE.offset, FILE.offset + FILE.length, parts);
-  if (overload & OVERLOAD_SNAME) readOptionParts(bytes, SNAME.offset, SNAME.offset + SNAME.length, parts);
-  parts.delete(OPTION.overload);
-  return { options: joinParts(parts), overload };
+  const options = new Map<number, Uint8Array>();
+  readOptions(bytes, OPTIONS_OFFSET, bytes.length, options);
+  const overload = readUint8(options, OPTION.overload) ?? 0;
+  if (overload & OVERLOAD_FILE) readOptions(bytes, FILE.offset, FILE.offset + FILE.length, options);
+  if (overload & OVERLOAD_SNAME) readOptions(bytes, SNAME.offset, SNAME.offset + SNAME.length, options);
+  options.delete(OPTION.overload);
+  return { options, overload };
 }
 
 /** A missing end option is forgiven: the field's end ends it, as in messages of old boot ROMs. */
-function readOptionParts(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  into: Map<number, Uint8Array[]>,
-): void {
+function readOptions(bytes: Uint8Array, start: number, end: number, into: Map<number, Uint8Array>): void {
   let offset = start;
   while (offset < end) {
     const code = bytes[offset];
@@ -145,34 +138,80 @@ function readOptionParts(
         `option ${code} claims ${length} bytes at offset ${valueOffset}; ${end - valueOffset} remain`,
       );
     }
-    const value = bytes.subarray(valueOffset, valueOffset + length);
     const earlier = into.get(code);
-    if (earlier === undefined) into.set(code, [value]);
-    else earlier.push(value);
-    offset = valueOffset + length;
+    const next = valueOffset + length;
+    into.set(
+      code,
+      earlier === undefined
+        ? copyOf(bytes, valueOffset, next)
+        : join(earlier, bytes.subarray(valueOffset, next)),
+    );
+    offset = next;
   }
 }
 
-/** Copies: the receive buffer is not ours to keep. */
-function joinParts(parts: ReadonlyMap<number, readonly Uint8Array[]>): Map<number, Uint8Array> {
-  const joined = new Map<number, Uint8Array>();
-  for (const [code, values] of parts) joined.set(code, new Uint8Array(Buffer.concat(values)));
+/** The receive buffer is not ours to keep. */
+function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(start, end));
+}
+
+function join(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(first.length + second.length);
+  joined.set(first);
+  joined.set(second, first.length);
   return joined;
 }
 
+/** Whether everything goes into a message of this size, `file` and `sname` taken for options where they are empty. */
+export function fitsMessage(message: DhcpMessage, maxBytes: number): boolean {
+  const room = maxBytes - OPTIONS_OFFSET;
+  return (
+    encodedOptionsLength(message.options) <= room || packOptions(message.options, roomFor(message, room)).fits
+  );
+}
+
 /**
- * Options go into the options field in the map's order; long ones in parts, `sname` and `file` are never overloaded.
+ * Options go into the options field in the map's order; long ones in parts (RFC 3396). Where the field is full, they go on in
+ * `file` and `sname`, if those are empty (RFC 2132 §9.3).
  *
+ * @param maxBytes what the client takes. A message whose options fit nowhere is longer: leaving some out is `fitOptions()`'s
  * @throws {RangeError} when a name is longer than its field
  */
-export function encodePacket(message: DhcpMessage): Uint8Array {
-  const bytes = Buffer.alloc(
-    Math.max(MIN_MESSAGE_BYTES, OPTIONS_OFFSET + encodedOptionsLength(message.options)),
-  );
-  bytes.writeUInt8(message.op, 0);
-  bytes.writeUInt8(message.htype, 1);
-  bytes.writeUInt8(message.chaddr.length, 2);
-  bytes.writeUInt8(message.hops, 3);
+export function encodePacket(message: DhcpMessage, maxBytes = Number.POSITIVE_INFINITY): Uint8Array {
+  const length = encodedOptionsLength(message.options);
+  const room = maxBytes - OPTIONS_OFFSET;
+  if (length <= room) {
+    const bytes = Buffer.alloc(Math.max(MIN_MESSAGE_BYTES, OPTIONS_OFFSET + length));
+    writeFields(bytes, message);
+    writeOptions(bytes, OPTIONS_OFFSET, message.options);
+    return bytes;
+  }
+  const { field, file, sname } = packOptions(message.options, roomFor(message, room));
+  const overload = (file.length > 0 ? OVERLOAD_FILE : 0) | (sname.length > 0 ? OVERLOAD_SNAME : 0);
+  if (overload !== 0) field.splice(1, 0, [OPTION.overload, Uint8Array.of(overload)]);
+  const packedLength = field.reduce((sum, [, value]) => sum + encodedOptionBytes(value), 1);
+  const bytes = Buffer.alloc(Math.max(MIN_MESSAGE_BYTES, OPTIONS_OFFSET + packedLength));
+  writeFields(bytes, message);
+  writeOptions(bytes, OPTIONS_OFFSET, field);
+  if (overload & OVERLOAD_FILE) writeOptions(bytes, FILE.offset, file);
+  if (overload & OVERLOAD_SNAME) writeOptions(bytes, SNAME.offset, sname);
+  return bytes;
+}
+
+/** Bytes left beside the end option, and in the options field beside option 52, which says that the others are used. */
+function roomFor({ file, sname }: DhcpMessage, field: number): OptionRoom {
+  return {
+    field: field - 1 - 3,
+    file: file === "" ? FILE.length - 1 : 0,
+    sname: sname === "" ? SNAME.length - 1 : 0,
+  };
+}
+
+function writeFields(bytes: Buffer, message: DhcpMessage): void {
+  bytes[0] = message.op;
+  bytes[1] = message.htype;
+  bytes[2] = message.chaddr.length;
+  bytes[3] = message.hops;
   bytes.writeUInt32BE(message.xid, 4);
   bytes.writeUInt16BE(message.secs, 8);
   bytes.writeUInt16BE(message.broadcast ? BROADCAST_FLAG : 0, 10);
@@ -185,36 +224,32 @@ export function encodePacket(message: DhcpMessage): Uint8Array {
   writeName(bytes, SNAME, message.sname);
   writeName(bytes, FILE, message.file);
   bytes.writeUInt32BE(MAGIC_COOKIE, COOKIE_OFFSET);
-  writeOptions(bytes, message.options);
-  return bytes;
 }
 
 function encodedOptionsLength(options: DhcpOptions): number {
   let length = 1;
-  for (const value of options.values()) length += partCount(value) * 2 + value.length;
+  for (const value of options.values()) length += encodedOptionBytes(value);
   return length;
 }
 
-/** An empty value is one empty part. */
-function partCount(value: Uint8Array): number {
-  return Math.max(1, Math.ceil(value.length / MAX_PART_BYTES));
-}
-
-function writeOptions(bytes: Buffer, options: DhcpOptions): void {
-  let offset = OPTIONS_OFFSET;
+function writeOptions(bytes: Buffer, start: number, options: Iterable<OptionEntry>): void {
+  let offset = start;
   for (const [code, value] of options) {
-    for (let part = 0; part < partCount(value); part++) {
-      const piece = value.subarray(part * MAX_PART_BYTES, (part + 1) * MAX_PART_BYTES);
+    let from = 0;
+    do {
+      const length = Math.min(value.length - from, MAX_PART_BYTES);
       bytes[offset] = code;
-      bytes[offset + 1] = piece.length;
-      bytes.set(piece, offset + 2);
-      offset += 2 + piece.length;
-    }
+      bytes[offset + 1] = length;
+      for (let index = 0; index < length; index++) bytes[offset + 2 + index] = value[from + index] ?? 0;
+      offset += 2 + length;
+      from += length;
+    } while (from < value.length);
   }
   bytes[offset] = END;
 }
 
 function writeName(bytes: Buffer, field: typeof FILE, name: string): void {
+  if (name === "") return;
   if (name.length > field.length) throw new RangeError(`${name} does not fit into ${field.length} bytes`);
   bytes.write(name, field.offset, "latin1");
 }

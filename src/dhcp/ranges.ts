@@ -44,6 +44,10 @@ export function rangesContain(ranges: readonly AddressRange[], address: Ipv4): b
   return false;
 }
 
+export function countAddresses(ranges: readonly AddressRange[]): number {
+  return ranges.reduce((count, { first, last }) => count + last - first + 1, 0);
+}
+
 function byFirst(ranges: readonly AddressRange[]): AddressRange[] {
   return ranges.filter(range => range.first <= range.last).toSorted((a, b) => a.first - b.first);
 }

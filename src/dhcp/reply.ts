@@ -2,6 +2,7 @@
 import { type Ipv4, prefixMask, UNSPECIFIED } from "../core/ipv4.ts";
 import { type DhcpOptions, ipv4Value, OPTION, type OptionEntry, textValue, uint32Value } from "./options.ts";
 import { BOOT_REPLY, type DhcpMessage } from "./packet.ts";
+import { clientMaxBytes, fitOptions } from "./reply-options.ts";
 import type { Subnet } from "./subnet.ts";
 
 /** What a reply says about booting. */
@@ -9,15 +10,30 @@ export interface BootFields {
   /** File name or URL; may be longer than the message's field. Null: nothing to load. */
   readonly file: string | null;
   readonly options: DhcpOptions;
+  /** Our reading of the client, for people: "iPXE", "x64-uefi PXE". */
+  readonly firmware?: string;
   /** One clause for people: what we took the client for and what it gets. */
   readonly reason: string;
 }
 
 export interface ReplyParts {
+  /** One of MESSAGE_TYPE. */
+  readonly type: number;
+  /** Our identity (option 54), or what a relay wants taken for it (RFC 5107). */
+  readonly serverIdentifier: Ipv4;
+  /** Where to load boot files from (siaddr): firmware needs it beside option 54. */
+  readonly bootServer: Ipv4;
   readonly ciaddr?: Ipv4;
   readonly yiaddr?: Ipv4;
   readonly boot?: BootFields;
+  /** In the order of their worth where they do not all fit. */
   readonly options: readonly OptionEntry[];
+}
+
+export interface BuiltReply {
+  readonly message: DhcpMessage;
+  /** What the client can take, for `encodePacket()`. */
+  readonly maxBytes: number;
 }
 
 /** The message's `file` field is preferred, because every ROM reads it. */
@@ -26,43 +42,38 @@ const FILE_FIELD_BYTES = 128;
 const T1_SHARE = 0.5;
 const T2_SHARE = 0.875;
 
-/**
- * @param serverAddress our identity (option 54), and the place to load boot files from (siaddr): firmware needs both
- * @param type one of MESSAGE_TYPE
- */
-export function replyTo(
-  message: DhcpMessage,
-  serverAddress: Ipv4,
-  type: number,
-  parts: ReplyParts,
-): DhcpMessage {
+/** @param message the client's, whose identity and relay are repeated */
+export function replyTo(message: DhcpMessage, parts: ReplyParts): BuiltReply {
   const file = parts.boot?.file ?? "";
   const fitsField = file.length <= FILE_FIELD_BYTES;
   const options = new Map<number, Uint8Array>([
-    [OPTION.messageType, Uint8Array.of(type)],
-    [OPTION.serverIdentifier, ipv4Value(serverAddress)],
-    ...parts.options,
-    ...(parts.boot?.options ?? []),
-    // Old ROMs take the end option's byte into the name, unless a NUL ends it.
-    ...(fitsField ? [] : [[OPTION.bootFile, textValue(`${file}\0`)] as const]),
-    ...echoedOptions(message),
+    [OPTION.messageType, Uint8Array.of(parts.type)],
+    [OPTION.serverIdentifier, ipv4Value(parts.serverIdentifier)],
   ]);
-  return {
+  for (const [code, value] of parts.options) options.set(code, value);
+  if (parts.boot !== undefined) for (const [code, value] of parts.boot.options) options.set(code, value);
+  // Old ROMs take the end option's byte into the name, unless a NUL ends it.
+  if (!fitsField) options.set(OPTION.bootFile, textValue(`${file}\0`));
+  echoOptions(message.options, options);
+  const reply: DhcpMessage = {
     op: BOOT_REPLY,
     htype: message.htype,
     hops: 0,
     xid: message.xid,
     secs: 0,
-    broadcast: message.broadcast,
+    // Without a hardware address nobody can send the client a unicast (InfiniBand, RFC 4390 §2.2).
+    broadcast: message.broadcast || message.chaddr.length === 0,
     ciaddr: parts.ciaddr ?? UNSPECIFIED,
     yiaddr: parts.yiaddr ?? UNSPECIFIED,
-    siaddr: file === "" ? UNSPECIFIED : serverAddress,
+    siaddr: file === "" ? UNSPECIFIED : parts.bootServer,
     giaddr: message.giaddr,
     chaddr: message.chaddr,
     sname: "",
     file: fitsField ? file : "",
     options,
   };
+  const maxBytes = clientMaxBytes(message.options);
+  return { message: { ...reply, options: fitOptions(reply, message.options, maxBytes) }, maxBytes };
 }
 
 export function leaseTimes(leaseSeconds: number): OptionEntry[] {
@@ -81,14 +92,19 @@ export function networkOptions(subnet: Subnet): OptionEntry[] {
   return options;
 }
 
-/** 61 (RFC 6842), 97 where it is well formed (RFC 4578 §2.3), and last, whole, 82 (RFC 3046 §2.2). */
-function echoedOptions(message: DhcpMessage): OptionEntry[] {
-  const echoed: OptionEntry[] = [];
-  const clientIdentifier = message.options.get(OPTION.clientIdentifier);
-  if (clientIdentifier !== undefined) echoed.push([OPTION.clientIdentifier, clientIdentifier]);
-  const uuid = message.options.get(OPTION.clientUuid);
-  if (uuid?.length === 17 && uuid[0] === 0) echoed.push([OPTION.clientUuid, uuid]);
-  const relayAgent = message.options.get(OPTION.relayAgent);
-  if (relayAgent !== undefined) echoed.push([OPTION.relayAgent, relayAgent]);
-  return echoed;
+/**
+ * 61 (RFC 6842), 97 where it is well formed (RFC 4578 §2.3), 118 because we follow it (RFC 3011 §3), and last, whole, 82
+ * (RFC 3046 §2.2).
+ */
+function echoOptions(from: DhcpOptions, into: Map<number, Uint8Array>): void {
+  echo(from, OPTION.clientIdentifier, into);
+  const uuid = from.get(OPTION.clientUuid);
+  if (uuid?.length === 17 && uuid[0] === 0) into.set(OPTION.clientUuid, uuid);
+  echo(from, OPTION.subnetSelection, into);
+  echo(from, OPTION.relayAgent, into);
+}
+
+function echo(from: DhcpOptions, code: number, into: Map<number, Uint8Array>): void {
+  const value = from.get(code);
+  if (value !== undefined) into.set(code, value);
 }

@@ -7,8 +7,8 @@ import type { Ipv4 } from "../core/ipv4.ts";
 import type { MacAddress } from "../core/mac.ts";
 import type { BootEvent } from "../dhcp/boot-event.ts";
 import type { ClientClass } from "../dhcp/client-class.ts";
+import type { Lease } from "../dhcp/lease-change.ts";
 import type { LeaseHistoryEntry, LeaseHistoryQuery } from "../dhcp/lease-history.ts";
-import type { Lease } from "../dhcp/leases.ts";
 import type { Subnet } from "../dhcp/subnet.ts";
 import type { BootAnswer, LoaderFiles } from "./decide.ts";
 
@@ -19,6 +19,7 @@ export interface BootSettings {
   /** Of the boot HTTP server; its address is the one at which a client reached us. */
   readonly bootPort: number;
   readonly loaders: LoaderFiles;
+  readonly loader: LoaderChoice;
   /** TFTP name → file. `autoexec.ipxe` and `grub/grub.cfg` are always there. */
   readonly tftpFiles: ReadonlyMap<string, string>;
   readonly bootAnswers: ReadonlyMap<MacAddress, BootAnswer>;
@@ -26,11 +27,18 @@ export interface BootSettings {
   readonly unknown: BootAnswer;
 }
 
+/**
+ * What PXE and HTTP clients load first. "auto": iPXE where there is one for the firmware, else the signed shim and GRUB.
+ * "signed": for UEFI always these, which Secure Boot accepts.
+ */
+export type LoaderChoice = "auto" | "ipxe" | "signed";
+
 /** "server": we own the addresses. "proxy": another server does, and we add what to boot. "off": neither. */
 export type DhcpMode = "server" | "proxy" | "off";
 
 export interface BootProcessConfig {
   readonly mode: DhcpMode;
+  /** 0.0.0.0 where the interface had no address when we started: whichever it gets. */
   readonly interfaces: readonly { readonly name: string; readonly address: Ipv4 }[];
   readonly ports: { readonly dhcp: number; readonly proxyDhcp: number; readonly tftp: number };
   readonly leaseJournal: string;

@@ -14,7 +14,13 @@ import { type Firmware, identifyFirmware } from "./firmware.ts";
 export type ProxyPort = "dhcp" | "boot-server";
 
 export type ProxyDecision =
-  | { readonly kind: "reply"; readonly message: DhcpMessage; readonly reason: string }
+  | {
+      readonly kind: "reply";
+      readonly message: DhcpMessage;
+      /** What the client can take: for `encodePacket()`. */
+      readonly maxBytes: number;
+      readonly reason: string;
+    }
   | { readonly kind: "silent"; readonly reason: string };
 
 export interface ProxyState {
@@ -48,12 +54,15 @@ export function decideProxy(
   const boot = state.bootFieldsFor(message, client, receivedOn);
   if (boot.file === null) return silent(boot.reason);
   const fields: BootFields = { ...boot, options: proxyOptions(firmware) };
-  const reply = replyTo(message, receivedOn.address, type, {
+  const reply = replyTo(message, {
+    type,
+    serverIdentifier: receivedOn.address,
+    bootServer: receivedOn.address,
     ciaddr: port === "boot-server" ? message.ciaddr : UNSPECIFIED,
     options: [],
     boot: fields,
   });
-  return { kind: "reply", message: reply, reason: boot.reason };
+  return { kind: "reply", ...reply, reason: boot.reason };
 }
 
 /**

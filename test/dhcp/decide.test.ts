@@ -44,6 +44,7 @@ function server(): DhcpState {
   ];
   return {
     leases: new LeaseIndex(subnets, [SERVER]),
+    classes: [],
     bootFieldsFor: () => ({ file: "undionly.kpxe", options: new Map(), reason: "PXE" }),
   };
 }
@@ -261,7 +262,7 @@ describe("decideDhcp()", () => {
     [
       "Infiniband",
       { htype: 32, chaddr: new Uint8Array() },
-      "hardware type 32 with 0 address bytes is neither Ethernet nor InfiniBand",
+      "hardware type 32 with 0 address bytes is InfiniBand, which must name itself by option 61 (RFC 4390 §2.1)",
     ],
   ])("stays silent for %s", (_name, fields, reason) => {
     expect(answer(tell(server(), message("discover", fields)))).toBe(reason);

@@ -5,21 +5,22 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { macFromBytes } from "../../src/core/mac.ts";
 import { openLeaseJournal } from "../../src/dhcp/io/lease-journal.ts";
+import type { DurableChange } from "../../src/dhcp/lease-change.ts";
 import { decodeJournal, encodeChange, JOURNAL_HEADER } from "../../src/dhcp/lease-journal.ts";
-import type { DurableChange } from "../../src/dhcp/leases.ts";
 
 function lease(number: number, hostname: string | null = null): DurableChange {
   const address = parseIpv4(`10.0.0.${number}`);
   if (address === undefined) throw new Error("not an address");
   return {
     kind: "lease",
+    at: 900,
     lease: { address, client: macFromBytes(Uint8Array.of(2, 0, 0, 0, 0, number)), hostname, expiresAt: 1000 },
   };
 }
 
 function giveBack(change: DurableChange): DurableChange {
   if (change.kind !== "lease") throw new Error("not a lease");
-  return { kind: "release", address: change.lease.address, client: change.lease.client };
+  return { kind: "release", at: 950, address: change.lease.address, client: change.lease.client };
 }
 
 const bytesOf = (...changes: DurableChange[]) =>

@@ -33,13 +33,18 @@ function subnet(changes: Partial<Subnet> = {}): Subnet {
 function chosen(leases: LeaseIndex, mac: MacAddress, now: number, requested?: Ipv4): string {
   const [only] = leases.subnets;
   if (only === undefined) throw new Error("no subnet");
-  const choice = leases.choose(only, mac, requested, now);
+  const choice = leases.choose(only, claimOf(leases, only, mac), requested, now);
   return choice.kind === "chosen" ? formatIpv4(choice.address) : choice.reason;
+}
+
+function claimOf(leases: LeaseIndex, within: Subnet, client: MacAddress) {
+  return { client, reservation: leases.reservationOf(within, client, new Map()) };
 }
 
 function leaseTo(leases: LeaseIndex, mac: MacAddress, address: string, expiresAt: number) {
   return leases.apply({
     kind: "lease",
+    at: 0,
     lease: { address: ip(address), client: mac, hostname: null, expiresAt },
   });
 }
@@ -53,7 +58,9 @@ describe("LeaseIndex", () => {
       return address;
     });
     expect(given).toEqual(["10.0.0.10", "10.0.0.11", "10.0.0.12", "10.0.0.13"]);
-    expect(chosen(leases, machine(5), 999)).toBe("every address of 10.0.0.0's pools is taken");
+    expect(chosen(leases, machine(5), 999)).toBe(
+      "every address of 10.0.0.0/24's pools is taken: 4 of 4 leased, 0 offered, 0 resting after a conflict; the next is free in 0 s",
+    );
   });
 
   it("gives a machine its own address back, also after the lease ran out", () => {
@@ -101,7 +108,7 @@ describe("LeaseIndex", () => {
 
   it("lets a declined address rest, also from the machine that declined it", () => {
     const leases = new LeaseIndex([subnet()], []);
-    leases.apply({ kind: "decline", address: ip("10.0.0.10"), client: machine(1), until: 1000 });
+    leases.apply({ kind: "decline", at: 0, address: ip("10.0.0.10"), client: machine(1), until: 1000 });
     expect(chosen(leases, machine(1), 999)).toBe("10.0.0.11");
   });
 
@@ -129,6 +136,7 @@ describe("LeaseIndex", () => {
         address: ip(chosen(leases, machine(number), now)),
         client: machine(number),
         until: now + 150,
+        probed: true,
       });
     }
     expect(chosen(leases, machine(500), 1_000_000)).toMatch(/^10\.0\.0\.1[0-2]$/);

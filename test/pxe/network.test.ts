@@ -81,6 +81,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
           },
         ],
         classes: [],
+        loader: "auto",
         bootPort: 8091,
         loaders: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" },
         tftpFiles: new Map([["ipxe.efi", join(folder, "ipxe.efi")]]),
@@ -341,6 +342,7 @@ function journalOfSize(sizeBytes: number): string {
     const mac = macFromBytes(Uint8Array.of(2, 0, 0, 0, 1, number));
     return encodeChange({
       kind: "lease",
+      at: 0,
       lease: { address: address(`10.77.2.${number}`), client: mac, hostname, expiresAt: 4_000_000_000_000 },
     });
   };

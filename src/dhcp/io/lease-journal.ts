@@ -1,6 +1,7 @@
 /** The lease journal on disk. */
+
+import type { DurableChange } from "../lease-change.ts";
 import { decodeJournal, encodeChange, JOURNAL_HEADER } from "../lease-journal.ts";
-import type { DurableChange } from "../leases.ts";
 import { LineJournal, readJournal } from "./line-journal.ts";
 
 /** About 150,000 changes; replaying them takes a second. */

@@ -13,9 +13,9 @@ import type { MacAddress } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../boot-event.ts";
 import { clientKeyOf, isMac } from "../client-key.ts";
-import { type DhcpDecision, type DhcpState, decideDhcp, type ReceivedOn } from "../decide.ts";
+import { type DhcpDecision, type DhcpReply, type DhcpState, decideDhcp, type ReceivedOn } from "../decide.ts";
 import { describeDecision } from "../describe.ts";
-import { isDurable } from "../lease-journal.ts";
+import { isDurable } from "../lease-change.ts";
 import { type DhcpMessage, decodePacket, encodePacket } from "../packet.ts";
 import { chooseDestination, SERVER_PORT } from "../transmit.ts";
 import type { LeaseJournal } from "./lease-journal.ts";
@@ -133,8 +133,8 @@ class DhcpExchange {
     } else if (change !== null) {
       this.options.state().leases.apply(change);
     }
-    if (decision.kind === "reply") this.send(decision.message, mac);
-    this.options.onEvent(mac, describeDecision(message, decision));
+    if (decision.kind === "reply") this.send(decision, mac);
+    this.options.onEvent(mac, describeDecision(message, this.receivedOn, decision));
   }
 
   /** ACKs that still wait for the disk stay unsent: their clients ask again. */
@@ -142,10 +142,10 @@ class DhcpExchange {
     this.stopped = true;
   }
 
-  private send(reply: DhcpMessage, mac: MacAddress | null): void {
+  private send({ message, maxBytes }: DhcpReply, mac: MacAddress | null): void {
     if (this.stopped) return;
-    const { address, port } = chooseDestination(reply);
-    this.socket.send(encodePacket(reply), port, formatIpv4(address), error => {
+    const { address, port } = chooseDestination(message);
+    this.socket.send(encodePacket(message, maxBytes), port, formatIpv4(address), error => {
       if (error !== null) this.reportFailure(mac, error);
     });
   }

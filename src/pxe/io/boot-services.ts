@@ -10,7 +10,8 @@ import type { DhcpState } from "../../dhcp/decide.ts";
 import { openLeaseJournal } from "../../dhcp/io/lease-journal.ts";
 import { type BootEventListener, startDhcpServer } from "../../dhcp/io/server.ts";
 import type { LeaseHistoryEntry, LeaseHistoryQuery } from "../../dhcp/lease-history.ts";
-import { type Lease, type LeaseChange, LeaseIndex } from "../../dhcp/leases.ts";
+import type { Lease, LeaseChange } from "../../dhcp/lease-change.ts";
+import { LeaseIndex } from "../../dhcp/leases.ts";
 import { BootDesk } from "../boot-desk.ts";
 import type {
   BootProcessConfig,
@@ -69,7 +70,8 @@ export class BootServices {
   configure(settings: BootSettings): void {
     const sameSubnets = isDeepStrictEqual(settings.subnets, this.settings.subnets);
     this.settings = settings;
-    if (!sameSubnets) this.dhcp = this.dhcpState(this.dhcp.leases.durableChanges());
+    if (sameSubnets) this.dhcp = { ...this.dhcp, classes: settings.classes };
+    else this.dhcp = this.dhcpState(this.dhcp.leases.durableChanges());
   }
 
   liveLeases(): Lease[] {
@@ -145,6 +147,7 @@ export class BootServices {
     for (const change of changes) leases.apply(change);
     return {
       leases,
+      classes: this.settings.classes,
       bootFieldsFor: (message, client, receivedOn) => this.desk.bootFieldsFor(message, client, receivedOn),
     };
   }
