@@ -46,6 +46,7 @@ export async function startOurs(
           },
         ],
         classes: [],
+        loader: "auto",
         bootPort: 8091,
         loaders: {},
         tftpFiles,

@@ -155,11 +155,10 @@ async function runDoctor({ context, options }: Invocation<DoctorOptions>): Promi
   const { loadSettings } = await import("../daemon/io/load-settings.ts");
   const { decideSiteAddress } = await import("../daemon/site-address.ts");
   const settings = loadSettings();
-  const { interfaceName, subnets } = settings.dhcp;
-  const site = decideSiteAddress(networkInterfaces(), interfaceName, subnets);
+  const site = decideSiteAddress(networkInterfaces(), settings.dhcp);
   const checks = await examine({
     host: options.host ?? site.address,
-    interfaceName: options.interface ?? site.interfaceName ?? undefined,
+    interfaceName: options.interface ?? site.interfaces[0]?.name,
     tftpPort: options.tftpPort ?? settings.tftp.port,
     bootPort: options.bootPort ?? settings.boot.port,
   });

@@ -16,13 +16,19 @@ export const configSchema = z.strictObject({
   data: z.string().min(1).optional(),
   names: z.array(z.string().min(1).max(253)).max(64).optional(),
   api: z.strictObject({ host: z.string().min(1).optional(), port: port.optional() }).optional(),
-  boot: z.strictObject({ port: port.optional(), files: z.string().min(1).optional() }).optional(),
+  boot: z
+    .strictObject({
+      port: port.optional(),
+      files: z.string().min(1).optional(),
+      loader: z.enum(["auto", "ipxe", "signed"]).optional(),
+    })
+    .optional(),
   machineChannel: z.strictObject({ port: port.optional() }).optional(),
   siteChannel: z.strictObject({ port: port.optional() }).optional(),
   tftp: z.strictObject({ port: port.optional() }).optional(),
   dhcp: z
     .strictObject({
-      interfaces: z.array(interfaceName).max(1, "one interface for now").optional(),
+      interfaces: z.array(interfaceName).max(64).optional(),
       subnets: z.array(subnetSchema).max(64).optional(),
     })
     .optional(),

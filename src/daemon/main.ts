@@ -52,11 +52,8 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   await using started = new AsyncDisposableStack();
   const clock = Date.now;
   const startedAt = clock();
-  const { address, interfaceName } = decideSiteAddress(
-    networkInterfaces(),
-    settings.dhcp.interfaceName,
-    settings.dhcp.subnets,
-  );
+  const { address, interfaces, warnings } = decideSiteAddress(networkInterfaces(), settings.dhcp);
+  for (const warning of warnings) log.warn(warning);
   const nativeBinding = sqliteBindingFile();
   const folder = openDataFolder(settings.data, nativeBinding);
   started.defer(() => folder.release());
@@ -80,7 +77,8 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     bootPort: settings.boot.port,
     machinePort: settings.machineChannel.port,
     tftpPort: settings.tftp.port,
-    dhcp: interfaceName === null ? null : { interfaceName, subnets: settings.dhcp.subnets },
+    dhcp: interfaces.length === 0 ? null : { ...settings.dhcp, interfaces },
+    loader: settings.boot.loader,
     bootFiles: settings.boot.files,
     dataFolder: join(folder.path, "site"),
     tls: ca.serverTls,
@@ -125,7 +123,10 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   const app = createApiApp({
     store,
     registry,
-    leases: async () => (await site.leases()).map(lease => leaseToWire(lease, settings.dhcp.subnets)),
+    leases: async () =>
+      (await site.askBootProcess("list-leases", null)).map(lease =>
+        leaseToWire(lease, settings.dhcp.subnets),
+      ),
     status,
     ca,
     siteChannelPort: () => siteChannel.port,

@@ -4,7 +4,9 @@
  */
 import type { z } from "zod";
 import type { UnknownPolicy } from "../agent/site/view.ts";
+import type { ClientClass } from "../dhcp/client-class.ts";
 import type { Subnet } from "../dhcp/subnet.ts";
+import type { LoaderChoice } from "../pxe/boot-process-messages.ts";
 import { configError } from "./config-error.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import {
@@ -24,15 +26,24 @@ export interface Settings {
   readonly names: readonly string[];
   /** Null: every address of this host. */
   readonly api: { readonly host: string | null; readonly port: number };
-  readonly boot: { readonly port: number; readonly files: string };
+  readonly boot: { readonly port: number; readonly files: string; readonly loader: LoaderChoice };
   readonly machineChannel: { readonly port: number };
   readonly siteChannel: { readonly port: number };
   readonly tftp: { readonly port: number };
-  /** DHCP is off while there is no subnet. Null: the interface that has an address in a subnet. */
-  readonly dhcp: { readonly interfaceName: string | null; readonly subnets: readonly Subnet[] };
+  readonly dhcp: DhcpSettings;
   /** Null: what the store says, `discover` at first. */
   readonly site: { readonly name: string; readonly unknown: UnknownPolicy | null };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
+}
+
+/** In mode "server", DHCP is off while there is no subnet. */
+export interface DhcpSettings {
+  readonly mode: "server" | "proxy";
+  /** Empty: every interface that has an address in a subnet. */
+  readonly interfaces: readonly string[];
+  readonly ports: { readonly dhcp: number; readonly proxyDhcp: number };
+  readonly classes: readonly ClientClass[];
+  readonly subnets: readonly Subnet[];
 }
 
 export interface SettingsInput {
@@ -67,11 +78,21 @@ export function decideSettings(input: SettingsInput): Settings {
     data: config.data ?? input.defaults.data,
     names: config.names ?? [],
     api: { host: config.api?.host ?? null, port: config.api?.port ?? 8092 },
-    boot: { port: config.boot?.port ?? 8091, files: config.boot?.files ?? input.defaults.bootFiles },
+    boot: {
+      port: config.boot?.port ?? 8091,
+      files: config.boot?.files ?? input.defaults.bootFiles,
+      loader: config.boot?.loader ?? "auto",
+    },
     machineChannel: { port: config.machineChannel?.port ?? 8443 },
     siteChannel: { port: config.siteChannel?.port ?? 8444 },
     tftp: { port: config.tftp?.port ?? 69 },
-    dhcp: { interfaceName: config.dhcp?.interfaces?.[0] ?? null, subnets },
+    dhcp: {
+      mode: "server",
+      interfaces: config.dhcp?.interfaces ?? [],
+      ports: { dhcp: 67, proxyDhcp: 4011 },
+      classes: [],
+      subnets,
+    },
     site: { name: config.site?.name ?? "local", unknown: config.site?.unknown ?? null },
     log: { level: config.log?.level ?? "info" },
   };

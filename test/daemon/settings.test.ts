@@ -30,11 +30,11 @@ test("without any configuration there are defaults, and no subnet", () => {
     data: "/data",
     names: [],
     api: { host: null, port: 8092 },
-    boot: { port: 8091, files: "/boot-files" },
+    boot: { port: 8091, files: "/boot-files", loader: "auto" },
     machineChannel: { port: 8443 },
     siteChannel: { port: 8444 },
     tftp: { port: 69 },
-    dhcp: { interfaceName: null, subnets: [] },
+    dhcp: { mode: "server", interfaces: [], ports: { dhcp: 67, proxyDhcp: 4011 }, classes: [], subnets: [] },
     site: { name: "local", unknown: null },
     log: { level: "info" },
   });
@@ -64,7 +64,7 @@ dhcp:
       reservations:
         - { mac: 52-54-00-12-34-56, address: 10.0.0.5 }
 `);
-  expect(dhcp.interfaceName).toBe("eth1");
+  expect(dhcp.interfaces).toEqual(["eth1"]);
   const [subnet] = dhcp.subnets;
   expect(subnet?.pools.map(({ first, last }) => [formatIpv4(first), formatIpv4(last)])).toEqual([
     ["10.0.0.10", "10.0.0.99"],

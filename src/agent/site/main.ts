@@ -137,7 +137,8 @@ interface RunningSite {
 /** @throws {DrpError} site.not-joined, data.locked, data.unwritable, port.in-use, port.forbidden, config.invalid */
 async function startJoinedSite(settings: Settings, log: Logger): Promise<RunningSite> {
   await using started = new AsyncDisposableStack();
-  const { address, interfaceName } = siteAddressOf(settings);
+  const { address, interfaces, warnings } = siteAddressOf(settings);
+  for (const warning of warnings) log.warn(warning);
   const folder = openDataFolder(settings.data, sqliteBindingFile());
   started.defer(() => folder.release());
   const membership = readMembership(folder.path);
@@ -167,7 +168,8 @@ async function startJoinedSite(settings: Settings, log: Logger): Promise<Running
     bootPort: settings.boot.port,
     machinePort: settings.machineChannel.port,
     tftpPort: settings.tftp.port,
-    dhcp: interfaceName === null ? null : { interfaceName, subnets: settings.dhcp.subnets },
+    dhcp: interfaces.length === 0 ? null : { ...settings.dhcp, interfaces },
+    loader: settings.boot.loader,
     bootFiles: settings.boot.files,
     dataFolder,
     tls,
@@ -193,7 +195,7 @@ async function startJoinedSite(settings: Settings, log: Logger): Promise<Running
 }
 
 function siteAddressOf({ dhcp }: Settings) {
-  return decideSiteAddress(networkInterfaces(), dhcp.interfaceName, dhcp.subnets);
+  return decideSiteAddress(networkInterfaces(), dhcp);
 }
 
 function logLine(log: Logger, hubUrl: string, state: LineState): void {

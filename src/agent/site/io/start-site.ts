@@ -11,9 +11,16 @@ import { type Ipv4, parseIpv4 } from "../../../core/ipv4.ts";
 import type { MacAddress } from "../../../core/mac.ts";
 import type { Clock } from "../../../core/time.ts";
 import type { BootEvent } from "../../../dhcp/boot-event.ts";
-import type { Lease } from "../../../dhcp/leases.ts";
+import type { ClientClass } from "../../../dhcp/client-class.ts";
 import type { Subnet } from "../../../dhcp/subnet.ts";
-import type { BootService, BootSettings, ServiceState } from "../../../pxe/boot-process-messages.ts";
+import type {
+  BootService,
+  BootSettings,
+  LoaderChoice,
+  ParentQuestion,
+  ParentQuestions,
+  ServiceState,
+} from "../../../pxe/boot-process-messages.ts";
 import type { BootAnswer } from "../../../pxe/decide.ts";
 import { LOADER_FILES } from "../../../pxe/decide.ts";
 import { startBootHttp } from "../../../pxe/io/boot-http.ts";
@@ -28,13 +35,14 @@ import { SupervisedBootProcess } from "./supervised-boot-process.ts";
 
 export interface SiteOptions {
   readonly hub: HubLink;
-  /** Where machines reach this site: the address of the interface that DHCP serves, if there is one. */
+  /** Where this site says that it is; a machine is told the address at which it reached us, where that is known. */
   readonly address: string;
   readonly bootPort: number;
   readonly machinePort: number;
   readonly tftpPort: number;
-  /** Null: this site gives no addresses. */
-  readonly dhcp: { readonly interfaceName: string; readonly subnets: readonly Subnet[] } | null;
+  /** Null: this site answers no DHCP. */
+  readonly dhcp: SiteDhcp | null;
+  readonly loader: LoaderChoice;
   /** Holds vmlinuz, ramdisk.img and loaders/; made by `npm run build`. */
   readonly bootFiles: string;
   /** Leases and the fleet's ramdisk are kept here. */
@@ -52,6 +60,15 @@ export interface SiteOptions {
   readonly onError: (context: string, error: unknown) => void;
 }
 
+export interface SiteDhcp {
+  readonly mode: "server" | "proxy";
+  /** 0.0.0.0: it has no address yet. */
+  readonly interfaces: readonly { readonly name: string; readonly address: Ipv4 }[];
+  readonly ports: { readonly dhcp: number; readonly proxyDhcp: number };
+  readonly subnets: readonly Subnet[];
+  readonly classes: readonly ClientClass[];
+}
+
 /** Starts a UEFI machine's own disk (boot/local-boot.ts). */
 const LOCAL_BOOT = "local-boot.efi";
 
@@ -64,7 +81,11 @@ export interface SiteService {
 
 export interface Site {
   readonly services: () => readonly SiteService[];
-  readonly leases: () => Promise<readonly Lease[]>;
+  /** @throws {DrpError} internal, while the boot process is being started again */
+  readonly askBootProcess: <Q extends ParentQuestion>(
+    question: Q,
+    ask: ParentQuestions[Q]["ask"],
+  ) => Promise<ParentQuestions[Q]["answer"]>;
   readonly stop: () => Promise<void>;
 }
 
@@ -104,9 +125,9 @@ export async function startSite(options: SiteOptions): Promise<Site> {
     new SupervisedBootProcess({
       command: options.bootProcessCommand,
       config: {
-        interfaces: [{ name: options.dhcp?.interfaceName ?? "site", address: siteAddress(options) }],
-        mode: options.dhcp === null ? "off" : "server",
-        ports: { dhcp: 67, proxyDhcp: 4011, tftp: options.tftpPort },
+        interfaces: options.dhcp?.interfaces ?? [{ name: "site", address: siteAddress(options) }],
+        mode: options.dhcp?.mode ?? "off",
+        ports: { ...(options.dhcp?.ports ?? DHCP_PORTS), tftp: options.tftpPort },
         leaseJournal: join(options.dataFolder, "leases.journal"),
         settings: bootSettings(options, hub.view()),
       },
@@ -148,10 +169,13 @@ export async function startSite(options: SiteOptions): Promise<Site> {
         service.service === "dhcp" && options.dhcp === null ? DHCP_OFF : describeService(service),
       ),
     ],
-    leases: () => bootProcess.ask("list-leases", null),
+    askBootProcess: (question, ask) => bootProcess.ask(question, ask),
     stop: () => running.disposeAsync(),
   };
 }
+
+/** Of a site without DHCP: nothing is bound to them. */
+const DHCP_PORTS = { dhcp: 67, proxyDhcp: 4011 } as const;
 
 const DHCP_OFF = {
   name: "dhcp",
@@ -222,7 +246,8 @@ function bootSettings(options: SiteOptions, view: SiteView): BootSettings {
   const loaders = join(options.bootFiles, "loaders");
   return {
     subnets: options.dhcp?.subnets ?? [],
-    classes: [],
+    classes: options.dhcp?.classes ?? [],
+    loader: options.loader,
     bootPort: options.bootPort,
     loaders: LOADER_FILES,
     tftpFiles: new Map(Object.values(LOADER_FILES).map(name => [name, join(loaders, name)])),
