@@ -6,6 +6,7 @@ const ALONE = [
   "test/boot/disk-boot.test.ts",
   "test/boot/grub-choice.test.ts",
   "test/pxe/network.test.ts",
+  "test/pxe/clients/*.test.ts",
 ];
 
 /** These end a test that hangs; none is a bar. A busy host needs seconds for each process that a test starts. */
