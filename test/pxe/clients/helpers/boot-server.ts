@@ -1,0 +1,114 @@
+/** The boot process as a site runs it, in the server's namespace of a test network, with a subnet for each kind of client. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Ipv4, parseIpv4, parseIpv4Network } from "../../../../src/core/ipv4.ts";
+import type { BootEvent } from "../../../../src/dhcp/boot-event.ts";
+import type { Reservation, Subnet } from "../../../../src/dhcp/subnet.ts";
+import type { BootSettings } from "../../../../src/pxe/boot-process-messages.ts";
+import { type BootProcess, startBootProcess } from "../../../../src/pxe/io/boot-process.ts";
+import type { TestNetwork } from "../../helpers/network.ts";
+
+export interface BootServer extends AsyncDisposable {
+  readonly boot: BootProcess;
+  /** In order; the newest is the last. */
+  readonly events: BootEvent[];
+  /** For files of the test; gone with the server. */
+  readonly folder: string;
+  /** Resolves with the first event, past or to come, of which this is true. */
+  untilEvent(isIt: (event: BootEvent) => boolean): Promise<BootEvent>;
+}
+
+/** No power of two, so that a transfer's last block is a short one. */
+export const LOADER = Buffer.from(Array.from({ length: 50_000 }, (_, index) => (index * 7) & 255));
+
+const MAIN = new URL("../../../../src/main.ts", import.meta.url).pathname;
+
+export async function startBootServer(
+  network: TestNetwork,
+  reservations: readonly Reservation[] = [],
+): Promise<BootServer> {
+  const folder = await mkdtemp(join(tmpdir(), "drp-clients-"));
+  await writeFile(join(folder, "loader"), LOADER);
+  const events: BootEvent[] = [];
+  const waiting = new Set<() => void>();
+  const boot = await startBootProcess({
+    command: ["ip", "netns", "exec", network.serverNamespace, process.execPath, MAIN, "boot-process"],
+    config: {
+      mode: "server",
+      interfaces: [{ name: "lan0", address: ipv4("10.77.0.1") }],
+      ports: { dhcp: 67, proxyDhcp: 4011, tftp: 69 },
+      leaseJournal: join(folder, "leases.journal"),
+      settings: settings(folder, reservations),
+    },
+    onEvent: (_mac, event) => {
+      events.push(event);
+      for (const look of waiting) look();
+    },
+    scriptFor: async () => "# a script\n",
+    onExit: how => events.push({ kind: "exit", summary: how, facts: {} }),
+  });
+  for (const service of boot.services) {
+    if (service.state === "off") throw new Error(`${service.service} is off: ${service.error.message}`);
+  }
+  return {
+    boot,
+    events,
+    folder,
+    untilEvent: isIt =>
+      new Promise(resolve => {
+        const look = () => {
+          const event = events.find(isIt);
+          if (event === undefined) return;
+          waiting.delete(look);
+          resolve(event);
+        };
+        waiting.add(look);
+        look();
+      }),
+    [Symbol.asyncDispose]: async () => {
+      await boot.stop();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+function settings(folder: string, reservations: readonly Reservation[]): BootSettings {
+  const loaders = {
+    bios: "undionly.kpxe",
+    "x64-uefi": "ipxe.efi",
+    "arm64-uefi": "shimaa64.efi",
+  };
+  return {
+    subnets: [subnet("10.77", reservations), subnet("10.99", [])],
+    classes: [],
+    loader: "auto",
+    bootPort: 8091,
+    loaders,
+    tftpFiles: new Map(Object.values(loaders).map(name => [name, join(folder, "loader")])),
+    bootAnswers: new Map(),
+    unknown: { kind: "boot" },
+  };
+}
+
+/** @param start "10.77": the first two octets of a network of 65,536 addresses */
+function subnet(start: string, reservations: readonly Reservation[]): Subnet {
+  const network = parseIpv4Network(`${start}.0.0/16`);
+  if (network === undefined) throw new Error(`${start} begins no network`);
+  return {
+    network,
+    pools: [{ first: ipv4(`${start}.1.0`), last: ipv4(`${start}.1.255`) }],
+    exclusions: [],
+    reservations,
+    router: ipv4(`${start}.0.254`),
+    dns: [ipv4(`${start}.0.253`)],
+    leaseSeconds: 600,
+    options: [],
+  };
+}
+
+export function ipv4(text: string): Ipv4 {
+  const address = parseIpv4(text);
+  if (address === undefined) throw new Error(`${text} is not an address`);
+  return address;
+}

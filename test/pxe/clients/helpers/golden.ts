@@ -1,0 +1,13 @@
+/** What a client and we said to each other, compared with the text that was reviewed: `vitest -u` writes it anew. */
+import { expect } from "vitest";
+import type { Capture } from "../../../helpers/pcap/capture-in.ts";
+import { readPackets } from "../../../helpers/pcap/packets.ts";
+import { renderExchange } from "../../../helpers/pcap/render-exchange.ts";
+
+/** @param name of the file in test/fixtures/exchanges, without ".txt" */
+export async function expectExchange(capture: Capture | undefined, name: string): Promise<void> {
+  if (capture === undefined) throw new Error("nothing was captured");
+  const text = renderExchange(readPackets(await capture.stop()));
+  const golden = new URL(`../../../fixtures/exchanges/${name}.txt`, import.meta.url).pathname;
+  await expect(text).toMatchFileSnapshot(golden);
+}
