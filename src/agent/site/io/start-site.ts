@@ -143,6 +143,7 @@ export async function startSite(options: SiteOptions): Promise<Site> {
     findChunk: options.findChunk,
     scriptFor: (mac, remoteAddress) => planBoot(options, desk, bootProcess, mac, remoteAddress),
     onEvent: (mac, _remoteAddress, event) => report(mac, event),
+    clock: options.clock,
   });
   started.defer(() => bootHttp.close());
   await bootProcess.start();
