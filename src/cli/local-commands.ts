@@ -139,8 +139,10 @@ async function checkConfig({
   options,
 }: Invocation<{ config?: string; data?: string }>): Promise<void> {
   const { loadSettings } = await import("../daemon/io/load-settings.ts");
+  const { describeDhcpSettings, settingsToPlain } = await import("../daemon/show-settings.ts");
   const settings = loadSettings({ ...options });
-  context.out.done(settings, "the configuration is good");
+  context.out.done(settingsToPlain(settings), "the configuration is good");
+  if (context.out.device.format === "table") context.out.record(null, describeDhcpSettings(settings));
 }
 
 interface DoctorOptions {

@@ -55,7 +55,10 @@ function offsetOf(document: Document.Parsed, path: readonly PropertyKey[]): numb
   const parent = (
     path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
   ) as YamlNode | null;
-  const pair = parent?.items?.find?.(item => item.key !== undefined && item.key.value === last);
+  // YAML reads the key of an option's code as a number, JavaScript as a text.
+  const pair = parent?.items?.find?.(
+    item => item.key !== undefined && String(item.key.value) === String(last),
+  );
   const node = pair?.key ?? (document.getIn(path, true) as YamlNode | null | undefined);
   return node?.range?.[0];
 }

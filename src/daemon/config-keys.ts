@@ -1,13 +1,11 @@
 /** What drp.yaml may hold: one schema, from which keys, variables and flags get their names. */
 import { z } from "zod";
-import { subnetSchema } from "./subnet-settings.ts";
+import { dhcpSchema } from "./dhcp-settings.ts";
 
 const port = z.int().min(0).max(65_535);
 const name = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "lower-case letters, digits and dashes");
-/** Interfaces have at most 15 characters (Linux IFNAMSIZ). */
-const interfaceName = z.string().regex(/^[^\s/]{1,15}$/, "no interface's name");
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
@@ -26,22 +24,17 @@ export const configSchema = z.strictObject({
   machineChannel: z.strictObject({ port: port.optional() }).optional(),
   siteChannel: z.strictObject({ port: port.optional() }).optional(),
   tftp: z.strictObject({ port: port.optional() }).optional(),
-  dhcp: z
-    .strictObject({
-      interfaces: z.array(interfaceName).max(64).optional(),
-      subnets: z.array(subnetSchema).max(64).optional(),
-    })
-    .optional(),
+  dhcp: dhcpSchema.optional(),
   site: z
     .strictObject({ name: name.optional(), unknown: z.enum(["discover", "disk", "silent"]).optional() })
     .optional(),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).optional() }).optional(),
 });
-export type Config = z.output<typeof configSchema>;
 
 export interface SettingKey {
   /** "dhcp.subnets[].network" */
   readonly key: string;
+  /** "list": more than one value. */
   readonly type: "text" | "number" | "list";
 }
 
@@ -59,6 +52,7 @@ export function listSettingKeys(schema: z.ZodType = configSchema, prefix = ""): 
     if (element instanceof z.ZodObject) return listSettingKeys(element, `${prefix}[]`);
     return [{ key: prefix, type: "list" }];
   }
+  if (bare instanceof z.ZodRecord) return [{ key: prefix, type: "list" }];
   return [{ key: prefix, type: bare instanceof z.ZodNumber ? "number" : "text" }];
 }
 

@@ -4,20 +4,11 @@
  */
 import type { z } from "zod";
 import type { UnknownPolicy } from "../agent/site/view.ts";
-import type { ClientClass } from "../dhcp/client-class.ts";
-import type { Subnet } from "../dhcp/subnet.ts";
 import type { LoaderChoice } from "../pxe/boot-process-messages.ts";
 import { configError } from "./config-error.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
-import {
-  type Config,
-  configSchema,
-  flagOf,
-  type LOG_LEVELS,
-  overlayKeys,
-  variableOf,
-} from "./config-keys.ts";
-import { decideSubnet, type SubnetProblem } from "./subnet-settings.ts";
+import { configSchema, flagOf, type LOG_LEVELS, overlayKeys, variableOf } from "./config-keys.ts";
+import { type DhcpSettings, decideDhcpSettings } from "./dhcp-settings.ts";
 
 /** As the program uses them. */
 export interface Settings {
@@ -34,16 +25,6 @@ export interface Settings {
   /** Null: what the store says, `discover` at first. */
   readonly site: { readonly name: string; readonly unknown: UnknownPolicy | null };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
-}
-
-/** In mode "server", DHCP is off while there is no subnet. */
-export interface DhcpSettings {
-  readonly mode: "server" | "proxy";
-  /** Empty: every interface that has an address in a subnet. */
-  readonly interfaces: readonly string[];
-  readonly ports: { readonly dhcp: number; readonly proxyDhcp: number };
-  readonly classes: readonly ClientClass[];
-  readonly subnets: readonly Subnet[];
 }
 
 export interface SettingsInput {
@@ -70,9 +51,13 @@ export function decideSettings(input: SettingsInput): Settings {
     );
   }
   const config = parsed.data;
-  const { subnets, problems } = decideSubnets(config);
+  const { dhcp, problems } = decideDhcpSettings(config.dhcp);
   if (problems.length > 0) {
-    throw configError(problems.map(({ path, reason }) => `${where(path)}: ${formatKey(path)}: ${reason}`));
+    throw configError(
+      problems
+        .map(({ path, reason }) => ({ path: ["dhcp", ...path], reason }))
+        .map(({ path, reason }) => `${where(path)}: ${formatKey(path)}: ${reason}`),
+    );
   }
   return {
     data: config.data ?? input.defaults.data,
@@ -86,33 +71,10 @@ export function decideSettings(input: SettingsInput): Settings {
     machineChannel: { port: config.machineChannel?.port ?? 8443 },
     siteChannel: { port: config.siteChannel?.port ?? 8444 },
     tftp: { port: config.tftp?.port ?? 69 },
-    dhcp: {
-      mode: "server",
-      interfaces: config.dhcp?.interfaces ?? [],
-      ports: { dhcp: 67, proxyDhcp: 4011 },
-      classes: [],
-      subnets,
-    },
+    dhcp,
     site: { name: config.site?.name ?? "local", unknown: config.site?.unknown ?? null },
     log: { level: config.log?.level ?? "info" },
   };
-}
-
-function decideSubnets(config: Config): { subnets: Subnet[]; problems: SubnetProblem[] } {
-  const subnets: Subnet[] = [];
-  const problems: SubnetProblem[] = [];
-  for (const [index, written] of (config.dhcp?.subnets ?? []).entries()) {
-    const decided = decideSubnet(written, subnets);
-    if (decided.kind === "subnet") subnets.push(decided.subnet);
-    else {
-      const within = decided.problems.map(({ path, reason }) => ({
-        path: ["dhcp", "subnets", index, ...path],
-        reason,
-      }));
-      problems.push(...within);
-    }
-  }
-  return { subnets, problems };
 }
 
 interface Overlay {

@@ -1,17 +1,12 @@
-/** A subnet as drp.yaml writes it, and as DHCP uses it: parsed, and checked for what cannot work on any wire. */
+/** A subnet as drp.yaml writes it, and as DHCP uses it. What cannot work between its parts is told by `findSubnetProblems`. */
 import { z } from "zod";
-import {
-  broadcastAddress,
-  formatIpv4,
-  type Ipv4,
-  type Ipv4Network,
-  networkContains,
-  parseIpv4,
-  parseIpv4Network,
-} from "../core/ipv4.ts";
-import { parseMac } from "../core/mac.ts";
+import { type Ipv4, parseIpv4, parseIpv4Network } from "../core/ipv4.ts";
+import type { OptionEntry } from "../dhcp/options.ts";
 import type { AddressRange } from "../dhcp/ranges.ts";
-import type { Reservation, Subnet } from "../dhcp/subnet.ts";
+import type { Subnet } from "../dhcp/subnet.ts";
+import { decideOptions, optionsSchema } from "./option-settings.ts";
+import { decideReservation, reservationSchema } from "./reservation-settings.ts";
+import type { ProblemList } from "./setting-problem.ts";
 
 export const subnetSchema = z.strictObject({
   network: z.string(),
@@ -20,81 +15,58 @@ export const subnetSchema = z.strictObject({
   router: z.string().optional(),
   dns: z.array(z.string()).max(8).optional(),
   leaseMinutes: z.int().min(2).max(525_600).optional(),
-  reservations: z
-    .array(z.strictObject({ mac: z.string(), address: z.string() }))
-    .max(65_536)
-    .optional(),
+  options: optionsSchema.optional(),
+  reservations: z.array(reservationSchema).max(65_536).optional(),
 });
 export type WrittenSubnet = z.output<typeof subnetSchema>;
 
 /** A machine that is off for a night finds its address again; a replaced one frees it within the day. */
 const DEFAULT_LEASE_MINUTES = 720;
 
-export interface SubnetProblem {
-  readonly path: readonly PropertyKey[];
-  readonly reason: string;
-}
-
-export type DecidedSubnet =
-  | { readonly kind: "subnet"; readonly subnet: Subnet }
-  | { readonly kind: "invalid"; readonly problems: readonly SubnetProblem[] };
-
-/** @param before subnets that stand above this one in the file */
-export function decideSubnet(written: WrittenSubnet, before: readonly Subnet[]): DecidedSubnet {
+/**
+ * Undefined, and a problem, where there is no network to be in.
+ *
+ * @param options for every subnet; this one's own win
+ */
+export function decideSubnet(
+  written: WrittenSubnet,
+  options: readonly OptionEntry[],
+  path: readonly PropertyKey[],
+  problems: ProblemList,
+): Subnet | undefined {
   const network = parseIpv4Network(written.network);
   if (network === undefined) {
     const reason = `${written.network} is no IPv4 network; write it as 10.0.0.0/24, without host bits`;
-    return { kind: "invalid", problems: [{ path: ["network"], reason }] };
+    problems.refuse([...path, "network"], reason);
+    return undefined;
   }
-  const reader = new SubnetReader(network);
-  const overlapping = before.find(
-    other =>
-      networkContains(other.network, network.network) || networkContains(network, other.network.network),
-  );
-  if (overlapping !== undefined) reader.refuse(["network"], `${written.network} overlaps a subnet above it`);
-  const subnet: Subnet = {
+  const read = new AddressReader(path, problems);
+  return {
     network,
-    pools: (written.pools ?? []).flatMap((text, index) => reader.range(["pools", index], text)),
-    exclusions: (written.exclude ?? []).flatMap((text, index) => reader.range(["exclude", index], text)),
-    router: written.router === undefined ? null : (reader.inside(["router"], written.router) ?? null),
-    dns: (written.dns ?? []).flatMap((text, index) => reader.address(["dns", index], text) ?? []),
+    pools: (written.pools ?? []).flatMap((text, index) => read.range(["pools", index], text)),
+    exclusions: (written.exclude ?? []).flatMap((text, index) => read.range(["exclude", index], text)),
+    router: written.router === undefined ? null : (read.address(["router"], written.router) ?? null),
+    dns: (written.dns ?? []).flatMap((text, index) => read.address(["dns", index], text) ?? []),
     leaseSeconds: (written.leaseMinutes ?? DEFAULT_LEASE_MINUTES) * 60,
-    options: [],
-    reservations: reader.reservations(written.reservations ?? []),
+    options: [...options, ...decideOptions(written.options, [...path, "options"], problems)],
+    reservations: (written.reservations ?? []).flatMap(
+      (entry, index) => decideReservation(entry, [...path, "reservations", index], problems) ?? [],
+    ),
   };
-  return reader.problems.length > 0
-    ? { kind: "invalid", problems: reader.problems }
-    : { kind: "subnet", subnet };
 }
 
-/** Reads the parts of one subnet and keeps every problem, so that a person mends them all at once. */
-class SubnetReader {
-  readonly problems: SubnetProblem[] = [];
-  readonly #network: Ipv4Network;
+class AddressReader {
+  readonly #path: readonly PropertyKey[];
+  readonly #problems: ProblemList;
 
-  constructor(network: Ipv4Network) {
-    this.#network = network;
-  }
-
-  refuse(path: readonly PropertyKey[], reason: string): void {
-    this.problems.push({ path, reason });
+  constructor(path: readonly PropertyKey[], problems: ProblemList) {
+    this.#path = path;
+    this.#problems = problems;
   }
 
   address(path: readonly PropertyKey[], text: string): Ipv4 | undefined {
     const address = parseIpv4(text);
-    if (address === undefined) this.refuse(path, `${text} is no IPv4 address`);
-    return address;
-  }
-
-  /** An address that a host of this network can have. */
-  inside(path: readonly PropertyKey[], text: string): Ipv4 | undefined {
-    const address = this.address(path, text);
-    if (address === undefined) return undefined;
-    const { network } = this.#network;
-    if (!networkContains(this.#network, address)) this.refuse(path, `${text} is outside ${this.#text()}`);
-    else if (address === network || address === broadcastAddress(this.#network)) {
-      this.refuse(path, `${text} is the first or last address of ${this.#text()}, which no host can have`);
-    }
+    if (address === undefined) this.#problems.refuse([...this.#path, ...path], `${text} is no IPv4 address`);
     return address;
   }
 
@@ -102,32 +74,12 @@ class SubnetReader {
   range(path: readonly PropertyKey[], text: string): AddressRange[] {
     const [firstText = "", lastText = firstText, ...rest] = text.split("-").map(part => part.trim());
     if (rest.length > 0) {
-      this.refuse(path, `${text} is no range; write it as 10.0.0.10-10.0.0.99`);
+      const reason = `${text} is no range; write it as 10.0.0.10-10.0.0.99`;
+      this.#problems.refuse([...this.#path, ...path], reason);
       return [];
     }
-    const first = this.inside(path, firstText);
-    const last = this.inside(path, lastText);
-    if (first === undefined || last === undefined) return [];
-    if (first > last) this.refuse(path, `${text} ends before it begins`);
-    return [{ first, last }];
-  }
-
-  reservations(written: readonly { readonly mac: string; readonly address: string }[]): Reservation[] {
-    const seen = new Set<string | number>();
-    return written.flatMap((entry, index) => {
-      const path = ["reservations", index];
-      const mac = parseMac(entry.mac);
-      if (mac === undefined) this.refuse([...path, "mac"], `${entry.mac} is no MAC address`);
-      const address = this.inside([...path, "address"], entry.address);
-      if (mac === undefined || address === undefined) return [];
-      if (seen.has(mac)) this.refuse([...path, "mac"], `${mac} already has a reservation in this subnet`);
-      if (seen.has(address)) this.refuse([...path, "address"], `${formatIpv4(address)} is already reserved`);
-      seen.add(mac).add(address);
-      return [{ client: { kind: "mac", mac }, address, hostname: null, options: [] }];
-    });
-  }
-
-  #text(): string {
-    return `${formatIpv4(this.#network.network)}/${this.#network.prefixLength}`;
+    const first = this.address(path, firstText);
+    const last = lastText === firstText ? first : this.address(path, lastText);
+    return first === undefined || last === undefined ? [] : [{ first, last }];
   }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { DrpError } from "../../src/core/errors.ts";
-import { formatIpv4 } from "../../src/core/ipv4.ts";
+import { formatIpv4, parseIpv4 } from "../../src/core/ipv4.ts";
 import { listSettingKeys } from "../../src/daemon/config-keys.ts";
 import { decideSettings, type SettingsInput } from "../../src/daemon/settings.ts";
 
@@ -77,6 +77,67 @@ dhcp:
   });
 });
 
+test("options of every subnet stand behind the subnet's own; classes and reservations have theirs", () => {
+  const { dhcp } = decide(`
+dhcp:
+  interfaces: [eth1, eth2]
+  port: 1067
+  options: { mtu: 1400, domainName: example.org }
+  classes:
+    - { name: pi, match: { macPrefix: B8-27-EB, architecture: 0 }, options: { "224": "hex:0a0b" } }
+  subnets:
+    - network: 10.0.0.0/24
+      options: { mtu: 9000 }
+      reservations:
+        - { clientId: "hex:01FF", address: 10.0.0.5, hostname: till-1, options: { rootPath: /x } }
+        - { circuitId: "text:ge-0/0/7", remoteId: "hex:00aa", address: 10.0.0.6 }
+`);
+  expect(dhcp).toMatchObject({
+    mode: "server",
+    interfaces: ["eth1", "eth2"],
+    ports: { dhcp: 1067, proxyDhcp: 4011 },
+    classes: [{ name: "pi", match: { macPrefix: "b8:27:eb", architecture: 0 } }],
+  });
+  const [subnet] = dhcp.subnets;
+  expect(subnet?.options.map(([code, value]) => [code, Buffer.from(value).toString("hex")])).toEqual([
+    [26, "0578"],
+    [15, Buffer.from("example.org").toString("hex")],
+    [26, "2328"],
+  ]);
+  expect(subnet?.reservations).toEqual([
+    {
+      client: { kind: "client-id", clientId: "01ff" },
+      address: parseIpv4("10.0.0.5"),
+      hostname: "till-1",
+      options: [[17, expect.anything()]],
+    },
+    {
+      client: { kind: "circuit", circuitId: Buffer.from("ge-0/0/7").toString("hex"), remoteId: "00aa" },
+      address: parseIpv4("10.0.0.6"),
+      hostname: null,
+      options: [],
+    },
+  ]);
+});
+
+test("a proxy is named by file, variable or flag", () => {
+  const file = "dhcp: { interfaces: [eth0] }\n";
+  expect(decide("dhcp: { mode: proxy, interfaces: [eth0] }\n").dhcp.mode).toBe("proxy");
+  expect(decide(file, { env: { DRP_DHCP_MODE: "proxy" } }).dhcp.mode).toBe("proxy");
+  expect(decide(file, { flags: { "dhcp-mode": "proxy", "dhcp-proxy-port": "5011" } }).dhcp).toMatchObject({
+    mode: "proxy",
+    ports: { dhcp: 67, proxyDhcp: 5011 },
+  });
+  expect(mistakes("", { env: { DRP_DHCP_MODE: "proxy" } })[0]).toContain("DRP_DHCP_MODE: dhcp.mode:");
+});
+
+test("the examples of docs/config.md are good", () => {
+  const page = readFileSync("docs/config.md", "utf8");
+  const examples = [...page.matchAll(/```yaml\n([^`]+)```/g)].map(([, yaml = ""]) => yaml);
+  expect(examples.length).toBeGreaterThan(1);
+  for (const yaml of examples) expect(mistakes(yaml)).toEqual([]);
+});
+
 describe("a mistake names file, line and key:", () => {
   test.each([
     ["an unknown key", "data: /x\nport: 1\n", "drp.yaml:2: port: there is no such key"],
@@ -97,27 +158,92 @@ describe("a mistake names file, line and key:", () => {
     [
       "a pool elsewhere",
       "dhcp:\n  subnets:\n    - network: 10.0.0.0/24\n      pools:\n        - 10.0.0.2-10.0.0.9\n        - 10.0.1.2-10.0.1.9\n",
-      "drp.yaml:6: dhcp.subnets[0].pools[1]: 10.0.1.2 is outside 10.0.0.0/24",
+      "drp.yaml:6: dhcp.subnets[0].pools[1]: the pool 10.0.1.2-10.0.1.9 reaches outside 10.0.0.0/24. Keep it within",
     ],
     [
       "a pool backwards",
       "dhcp: { subnets: [{ network: 10.0.0.0/24, pools: [10.0.0.9-10.0.0.2] }] }\n",
-      "drp.yaml:1: dhcp.subnets[0].pools[0]: 10.0.0.9-10.0.0.2 ends before it begins",
+      "drp.yaml:1: dhcp.subnets[0].pools[0]: the pool 10.0.0.9-10.0.0.2 ends before it begins. Swap its ends.",
     ],
     [
       "the broadcast address",
       "dhcp: { subnets: [{ network: 10.0.0.0/24, router: 10.0.0.255 }] }\n",
-      "drp.yaml:1: dhcp.subnets[0].router: 10.0.0.255 is the first or last",
+      "drp.yaml:1: dhcp.subnets[0].router: the router 10.0.0.255 is no host of 10.0.0.0/24",
     ],
     [
       "overlapping subnets",
       "dhcp:\n  subnets:\n    - network: 10.0.0.0/16\n    - network: 10.0.3.0/24\n",
-      "drp.yaml:4: dhcp.subnets[1].network: 10.0.3.0/24 overlaps",
+      "drp.yaml:4: dhcp.subnets[1].network: 10.0.3.0/24 overlaps 10.0.0.0/16. Keep one of the two",
     ],
     [
       "a machine reserved twice",
       "dhcp:\n  subnets:\n    - network: 10.0.0.0/24\n      reservations:\n        - { mac: '525400000001', address: 10.0.0.2 }\n        - { mac: '52:54:00:00:00:01', address: 10.0.0.3 }\n",
-      "52:54:00:00:00:01 already has a reservation",
+      "drp.yaml:6: dhcp.subnets[0].reservations[1]: 52:54:00:00:00:01 has two reservations in 10.0.0.0/24",
+    ],
+    [
+      "an address that two machines claim",
+      "dhcp:\n  subnets:\n    - network: 10.0.0.0/24\n      reservations:\n        - { mac: '525400000001', address: 10.0.0.2 }\n        - { clientId: 'hex:0102', address: 10.0.0.2 }\n",
+      "drp.yaml:6: dhcp.subnets[0].reservations[1]: 10.0.0.2 is reserved twice, for 52:54:00:00:00:01 and for client id 0102",
+    ],
+    [
+      "an address reserved for nobody",
+      "dhcp: { subnets: [{ network: 10.0.0.0/24, reservations: [{ address: 10.0.0.2 }] }] }\n",
+      "dhcp.subnets[0].reservations[0]: the reservation says for whom by none of mac, clientId and circuitId",
+    ],
+    [
+      "a remote id without its circuit",
+      "dhcp:\n  subnets:\n    - network: 10.0.0.0/24\n      reservations:\n        - mac: '525400000001'\n          remoteId: text:switch-1\n          address: 10.0.0.2\n",
+      "drp.yaml:6: dhcp.subnets[0].reservations[0].remoteId: a remote id goes with a circuit id",
+    ],
+    [
+      "an identifier that could be text or hexadecimal",
+      "dhcp: { subnets: [{ network: 10.0.0.0/24, reservations: [{ circuitId: '0102', address: 10.0.0.2 }] }] }\n",
+      'reservations[0].circuitId: write 0102 as "hex:0a0b" or as "text:…"',
+    ],
+    [
+      "an option that there is not",
+      "dhcp:\n  options:\n    colour: red\n",
+      'drp.yaml:3: dhcp.options.colour: there is no DHCP option "colour"; known are',
+    ],
+    [
+      "an option that the server decides",
+      "dhcp:\n  subnets:\n    - network: 10.0.0.0/24\n      options:\n        mtu: 9000\n        54: hex:0a000001\n",
+      "drp.yaml:6: dhcp.subnets[0].options.54: option 54 cannot be set",
+    ],
+    [
+      "an option's value",
+      "dhcp: { classes: [{ name: a, match: { architecture: 7 }, options: { mtu: 12 } }] }\n",
+      "drp.yaml:1: dhcp.classes[0].options.mtu: mtu must be a number of bytes, 68 to 65535",
+    ],
+    [
+      "a class that matches everyone",
+      "dhcp: { classes: [{ name: a, match: {} }] }\n",
+      "dhcp.classes[0].match: give at least one of vendorClass, userClass, architecture, macPrefix",
+    ],
+    [
+      "two classes of one name",
+      "dhcp:\n  classes:\n    - { name: a, match: { userClass: x } }\n    - { name: a, match: { userClass: y } }\n",
+      "drp.yaml:4: dhcp.classes[1].name: there is a class a above already",
+    ],
+    [
+      "a beginning of a MAC address",
+      "dhcp: { classes: [{ name: a, match: { macPrefix: b827 } }] }\n",
+      "dhcp.classes[0].match.macPrefix: b827 is no beginning of a MAC address",
+    ],
+    [
+      "an interface named twice",
+      "dhcp:\n  interfaces: [eth0, eth1, eth0]\n",
+      "drp.yaml:2: dhcp.interfaces[2]: eth0 stands here twice",
+    ],
+    [
+      "a proxy without an interface",
+      "dhcp:\n  mode: proxy\n",
+      "drp.yaml:2: dhcp.mode: a proxy has no subnets to know its network by",
+    ],
+    [
+      "a proxy with subnets",
+      "dhcp:\n  mode: proxy\n  interfaces: [eth0]\n  subnets:\n    - network: 10.0.0.0/24\n",
+      "drp.yaml:4: dhcp.subnets: in mode proxy another server gives addresses and options; take subnets out",
     ],
   ])("%s", (_name, text, expected) => {
     expect(mistakes(text).join("\n")).toContain(expected);
@@ -135,6 +261,7 @@ describe("a mistake names file, line and key:", () => {
 
 test("docs/config.md explains every key and no other", () => {
   const page = readFileSync("docs/config.md", "utf8");
-  const documented = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key);
+  const keys = page.slice(page.indexOf("## Keys"), page.indexOf("## DHCP options"));
+  const documented = [...keys.matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key);
   expect(documented).toEqual(listSettingKeys().map(({ key }) => key));
 });
