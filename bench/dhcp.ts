@@ -48,12 +48,13 @@ const PERFDHCP_CODES = [0, 3];
 
 type Side = "ours" | "kea" | "dnsmasq";
 
-/** Where the first search begins; later ones begin where the one before ended. */
+/** Two runs of one server agree to about 6 %. dnsmasq writes its whole lease file for each lease: it has no steady rate. */
 const FIRST_PLAN: Readonly<Record<Side, SearchPlan>> = {
-  ours: { first: 6000, step: 1.4, least: 100 },
-  kea: { first: 6000, step: 1.4, least: 100 },
-  dnsmasq: { first: 400, step: 2, least: 20 },
+  ours: { first: 6000, step: 1.4, resolution: 1.06, maxTrials: 7 },
+  kea: { first: 6000, step: 1.4, resolution: 1.06, maxTrials: 7 },
+  dnsmasq: { first: 200, step: 2, resolution: 1.5, maxTrials: 4 },
 };
+/** Later searches begin where the one before ended. */
 const LATER_STEP = 1.12;
 
 interface Served extends Trial {
@@ -112,7 +113,7 @@ class DhcpMeasurement {
     this.programs = programs;
   }
 
-  /** One search, on a server that has just been started with no leases. @throws when no rate is clean */
+  /** One search, on a server that has just been started with no leases. */
   async highestCleanRate(side: Side): Promise<PerfdhcpReport> {
     await using _server = await this.start(side);
     await this.load(WARM_UP);
@@ -126,13 +127,11 @@ class DhcpMeasurement {
         `${side} offered ${rate}/s: ${Math.round(report.exchangesPerSecond)}/s, ${(report.dropRatio * 100).toFixed(3)} % dropped`,
       );
     }
-    const best = highestClean(trials);
-    if (best === undefined) {
-      throw new Error(
-        `${side} dropped more than ${MAX_DROP_RATIO * 100} % even at ${trials.at(-1)?.offeredPerSecond}/s`,
-      );
+    // Nothing clean: the lowest rate counts with what was served of it, and the figure of drops shows it.
+    const best = highestClean(trials) ?? lowest(trials);
+    if (side !== "dnsmasq") {
+      this.plans[side] = { ...plan, first: best.offeredPerSecond, step: LATER_STEP };
     }
-    this.plans[side] = { ...plan, first: best.offeredPerSecond, step: LATER_STEP };
     return best.report;
   }
 
@@ -167,4 +166,10 @@ class DhcpMeasurement {
     const printed = await runClient({ ...command, signal: run.signal }, PERFDHCP_CODES);
     return parsePerfdhcp(printed, load.seconds);
   }
+}
+
+function lowest(trials: readonly Served[]): Served {
+  const [first] = trials.toSorted((a, b) => a.offeredPerSecond - b.offeredPerSecond);
+  if (first === undefined) throw new RangeError("no trials");
+  return first;
 }

@@ -11,12 +11,11 @@ export interface SearchPlan {
   readonly first: number;
   /** Above 1: by how much the rate is raised or lowered until both kinds of trial have been seen. */
   readonly step: number;
-  /** Below this nothing is looked for. */
-  readonly least: number;
+  /** Above 1: the search is over when a rate that much higher than the best clean one was not clean. */
+  readonly resolution: number;
+  /** A busy machine answers every trial differently: then this ends the search. */
+  readonly maxTrials: number;
 }
-
-/** The clean rate is known when one that is 5 % higher is not clean: finer than two runs of one server agree. */
-const RESOLUTION = 1.05;
 
 /**
  * @param trials so far, in any order
@@ -24,14 +23,12 @@ const RESOLUTION = 1.05;
  */
 export function nextRate(trials: readonly Trial[], plan: SearchPlan): number | undefined {
   if (trials.length === 0) return plan.first;
+  if (trials.length === plan.maxTrials) return undefined;
   const dropped = Math.min(...ratesOf(trials, false));
   const clean = Math.max(...ratesOf(trials, true).filter(rate => rate < dropped));
   if (dropped === Number.POSITIVE_INFINITY) return Math.round(clean * plan.step);
-  if (clean === Number.NEGATIVE_INFINITY) {
-    const lower = Math.round(dropped / plan.step);
-    return lower < plan.least ? undefined : lower;
-  }
-  return dropped / clean <= RESOLUTION ? undefined : Math.round(Math.sqrt(clean * dropped));
+  if (clean === Number.NEGATIVE_INFINITY) return Math.max(1, Math.round(dropped / plan.step));
+  return dropped / clean <= plan.resolution ? undefined : Math.round(Math.sqrt(clean * dropped));
 }
 
 /** The highest clean rate below every one that was not; undefined when there is none. */
