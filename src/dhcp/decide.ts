@@ -16,7 +16,7 @@ import { CONFLICT_RESTS_MS, type Lease, type LeaseChange } from "./lease-change.
 import type { LeaseIndex } from "./leases.ts";
 import { OPTION, type OptionEntry, readIpv4, readText, readUint8, textValue } from "./options.ts";
 import { BOOT_REQUEST, type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
-import { type RelayAgent, readRelayAgent } from "./relay-agent.ts";
+import { readRelayAgent } from "./relay-agent.ts";
 import { type BootFields, leaseTimes, networkOptions, replyTo } from "./reply.ts";
 import { requestStateOf, wantedAddress } from "./request-state.ts";
 import { findSubnet, type Reservation, type Subnet } from "./subnet.ts";
@@ -82,7 +82,6 @@ interface Exchange {
   readonly client: ClientKey;
   readonly subnet: Subnet;
   readonly reservation: Reservation | undefined;
-  readonly relay: RelayAgent | undefined;
   /** Who we are to this client: our address, or what its relay wants taken for it (RFC 5107 §4). */
   readonly serverIdentifier: Ipv4;
   readonly receivedOn: ReceivedOn;
@@ -115,7 +114,6 @@ export function decideDhcp(
     client,
     subnet,
     reservation,
-    relay,
     serverIdentifier,
     receivedOn,
     state,
@@ -204,11 +202,14 @@ function decideSelecting(exchange: Exchange, address: Ipv4 | undefined): DhcpDec
 function takenElsewhere({ client, subnet, state }: Exchange, server: Ipv4 | undefined): DhcpDecision {
   if (server === undefined) return silent("its server identifier is not an address");
   const offered = state.leases.offeredTo(subnet, client);
+  const isOurs = state.leases.isOurs(server);
   return {
     kind: "silent",
     change: offered === undefined ? null : { kind: "withdraw", address: offered, client },
-    notice: { kind: "other-server", server },
-    reason: `the client took the offer of another server, ${formatIpv4(server)}`,
+    notice: isOurs ? null : { kind: "other-server", server },
+    reason: isOurs
+      ? `the client took the offer that we made as ${formatIpv4(server)}, on another interface`
+      : `the client took the offer of another server, ${formatIpv4(server)}`,
   };
 }
 

@@ -13,11 +13,18 @@ import { findSubnet, type Reservation, type Subnet } from "./subnet.ts";
 export class LeaseIndex {
   readonly subnets: readonly Subnet[];
   private readonly pools = new Map<Subnet, AddressPool>();
+  private readonly ownAddresses: ReadonlySet<Ipv4>;
 
   /** @param ownAddresses never given away */
   constructor(subnets: readonly Subnet[], ownAddresses: readonly Ipv4[]) {
     this.subnets = subnets;
+    this.ownAddresses = new Set(ownAddresses);
     for (const subnet of subnets) this.pools.set(subnet, new AddressPool(subnet, ownAddresses));
+  }
+
+  /** Whether an address is this host's, on whichever interface. */
+  isOurs(address: Ipv4): boolean {
+    return this.ownAddresses.has(address);
   }
 
   /** The reservation that a client has in a subnet. @param options of its message: identifier and relay count too */

@@ -1,7 +1,7 @@
 /** A reply's fields and options, once it is decided what to answer. */
 import { type Ipv4, prefixMask, UNSPECIFIED } from "../core/ipv4.ts";
 import { type DhcpOptions, ipv4Value, OPTION, type OptionEntry, textValue, uint32Value } from "./options.ts";
-import { BOOT_REPLY, type DhcpMessage } from "./packet.ts";
+import { BOOT_REPLY, type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
 import { clientMaxBytes, fitOptions } from "./reply-options.ts";
 import type { Subnet } from "./subnet.ts";
 
@@ -54,7 +54,7 @@ export function replyTo(message: DhcpMessage, parts: ReplyParts): BuiltReply {
   if (parts.boot !== undefined) for (const [code, value] of parts.boot.options) options.set(code, value);
   // Old ROMs take the end option's byte into the name, unless a NUL ends it.
   if (!fitsField) options.set(OPTION.bootFile, textValue(`${file}\0`));
-  echoOptions(message.options, options);
+  echoOptions(message.options, parts.type, options);
   const reply: DhcpMessage = {
     op: BOOT_REPLY,
     htype: message.htype,
@@ -94,13 +94,15 @@ export function networkOptions(subnet: Subnet): OptionEntry[] {
 
 /**
  * 61 (RFC 6842), 97 where it is well formed (RFC 4578 §2.3), 118 because we follow it (RFC 3011 §3), and last, whole, 82
- * (RFC 3046 §2.2).
+ * (RFC 3046 §2.2). A NAK carries neither 97 nor 118 (RFC 2131 table 3: all others must not be there).
  */
-function echoOptions(from: DhcpOptions, into: Map<number, Uint8Array>): void {
+function echoOptions(from: DhcpOptions, type: number, into: Map<number, Uint8Array>): void {
   echo(from, OPTION.clientIdentifier, into);
-  const uuid = from.get(OPTION.clientUuid);
-  if (uuid?.length === 17 && uuid[0] === 0) into.set(OPTION.clientUuid, uuid);
-  echo(from, OPTION.subnetSelection, into);
+  if (type !== MESSAGE_TYPE.nak) {
+    const uuid = from.get(OPTION.clientUuid);
+    if (uuid?.length === 17 && uuid[0] === 0) into.set(OPTION.clientUuid, uuid);
+    echo(from, OPTION.subnetSelection, into);
+  }
   echo(from, OPTION.relayAgent, into);
 }
 

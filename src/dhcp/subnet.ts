@@ -40,14 +40,18 @@ export interface Subnet {
  */
 export function assignableRanges(subnet: Subnet, ownAddresses: readonly Ipv4[]): AddressRange[] {
   const single = [
-    subnet.network.network,
-    broadcastAddress(subnet.network),
+    ...networkEnds(subnet.network),
     ...(subnet.router === null ? [] : [subnet.router]),
     ...subnet.reservations.map(reservation => reservation.address),
     ...ownAddresses,
   ];
   const holes = [...subnet.exclusions, ...single.map(address => ({ first: address, last: address }))];
   return subtractRanges(subnet.pools, holes);
+}
+
+/** No hosts, except where a network is a point-to-point link or one address (RFC 3021). */
+function networkEnds(network: Ipv4Network): Ipv4[] {
+  return network.prefixLength >= 31 ? [] : [network.network, broadcastAddress(network)];
 }
 
 export function findSubnet(subnets: readonly Subnet[], address: Ipv4): Subnet | undefined {

@@ -1,110 +1,30 @@
 import { describe, expect, it } from "vitest";
-import { formatIpv4, parseIpv4, parseIpv4Network, UNSPECIFIED } from "../../src/core/ipv4.ts";
+import { formatIpv4 } from "../../src/core/ipv4.ts";
 import { macFromBytes } from "../../src/core/mac.ts";
-import { type DhcpDecision, type DhcpState, decideDhcp } from "../../src/dhcp/decide.ts";
+import { conflictAt, revocationOf } from "../../src/dhcp/lease-change.ts";
 import { LeaseIndex } from "../../src/dhcp/leases.ts";
-import { ipv4Value, OPTION, readIpv4, readText, readUint8, textValue } from "../../src/dhcp/options.ts";
-import { type DhcpMessage, MESSAGE_TYPE } from "../../src/dhcp/packet.ts";
-import type { Subnet } from "../../src/dhcp/subnet.ts";
+import { OPTION, readIpv4, readText, textValue } from "../../src/dhcp/options.ts";
+import type { MESSAGE_TYPE } from "../../src/dhcp/packet.ts";
 import { chooseDestination } from "../../src/dhcp/transmit.ts";
-
-const NOW = 1_000_000;
-const ip = (text: string) => {
-  const address = parseIpv4(text);
-  if (address === undefined) throw new Error(`not an address: ${text}`);
-  return address;
-};
-const SERVER = ip("10.0.0.1");
-const RECEIVED_ON = { interfaceName: "lan0", address: SERVER };
-const CLIENT = Uint8Array.of(0x52, 0x54, 0, 0, 0, 1);
-const OTHER = Uint8Array.of(0x52, 0x54, 0, 0, 0, 2);
-
-function subnet(cidr: string, first: string, last: string): Subnet {
-  const network = parseIpv4Network(cidr);
-  if (network === undefined) throw new Error(`not a network: ${cidr}`);
-  const pools = [{ first: ip(first), last: ip(last) }];
-  const router = ip("10.0.0.1");
-  return {
-    network,
-    pools,
-    exclusions: [],
-    reservations: [],
-    router,
-    dns: [router],
-    leaseSeconds: 3600,
-    options: [],
-  };
-}
-
-/** A server of a local network and one behind a relay. */
-function server(): DhcpState {
-  const subnets = [
-    subnet("10.0.0.0/24", "10.0.0.10", "10.0.0.20"),
-    subnet("10.9.0.0/24", "10.9.0.10", "10.9.0.20"),
-  ];
-  return {
-    leases: new LeaseIndex(subnets, [SERVER]),
-    classes: [],
-    bootFieldsFor: () => ({ file: "undionly.kpxe", options: new Map(), reason: "PXE" }),
-  };
-}
-
-interface Sent extends Partial<Omit<DhcpMessage, "options">> {
-  readonly options?: readonly (readonly [number, Uint8Array])[];
-}
-
-function message(type: keyof typeof MESSAGE_TYPE, { options = [], ...fields }: Sent = {}): DhcpMessage {
-  return {
-    op: 1,
-    htype: 1,
-    hops: 0,
-    xid: 0x1234,
-    secs: 4,
-    broadcast: false,
-    ciaddr: UNSPECIFIED,
-    yiaddr: UNSPECIFIED,
-    siaddr: UNSPECIFIED,
-    giaddr: UNSPECIFIED,
-    chaddr: CLIENT,
-    sname: "",
-    file: "",
-    ...fields,
-    options: new Map([[OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[type])], ...options]),
-  };
-}
-
-const asksFor = (address: string) => [OPTION.requestedAddress, ipv4Value(ip(address))] as const;
-const toServer = (address: string) => [OPTION.serverIdentifier, ipv4Value(ip(address))] as const;
-
-/** Decides and applies, as the server does. */
-function tell(state: DhcpState, sent: DhcpMessage, now = NOW): DhcpDecision {
-  const decision = decideDhcp(sent, RECEIVED_ON, state, now);
-  if (decision.change !== null) state.leases.apply(decision.change);
-  return decision;
-}
-
-/** "ack 10.0.0.10", "nak", or why there is silence. */
-function answer(decision: DhcpDecision): string {
-  if (decision.kind === "silent") return decision.reason;
-  const type = readUint8(decision.message.options, OPTION.messageType);
-  const name = Object.entries(MESSAGE_TYPE).find(([, code]) => code === type)?.[0];
-  return decision.message.yiaddr === UNSPECIFIED
-    ? `${name}`
-    : `${name} ${formatIpv4(decision.message.yiaddr)}`;
-}
-
-function replyOf(decision: DhcpDecision): DhcpMessage {
-  if (decision.kind !== "reply") throw new Error(`silent: ${decision.reason}`);
-  return decision.message;
-}
-
-/** A server whose client holds 10.0.0.10. */
-function serverWithLease(): DhcpState {
-  const state = server();
-  tell(state, message("discover"));
-  tell(state, message("request", { options: [asksFor("10.0.0.10"), toServer("10.0.0.1")] }));
-  return state;
-}
+import {
+  answer,
+  asksFor,
+  CLIENT,
+  ip,
+  leaseTo,
+  localSubnet,
+  message,
+  NOW,
+  OTHER,
+  replyOf,
+  SERVER,
+  type Sent,
+  server,
+  serverWithLease,
+  subnet,
+  tell,
+  toServer,
+} from "./helpers/server.ts";
 
 describe("decideDhcp()", () => {
   it("offers an address with all that the client needs", () => {
@@ -161,7 +81,13 @@ describe("decideDhcp()", () => {
       { chaddr: OTHER, options: [asksFor("10.0.0.12")] },
       "nothing is known of its lease of 10.0.0.12",
     ],
-    ["renewing or rebinding: its own address", { ciaddr: ip("10.0.0.10") }, "ack 10.0.0.10"],
+    ["renewing: its own address", { ciaddr: ip("10.0.0.10") }, "ack 10.0.0.10"],
+    [
+      "renewing: its own address, with a server identifier that it should not send",
+      { ciaddr: ip("10.0.0.10"), options: [toServer("10.0.0.1")] },
+      "ack 10.0.0.10",
+    ],
+    ["renewing: an address of no pool", { chaddr: OTHER, ciaddr: ip("10.0.0.99") }, "nak"],
     ["renewing: an address that another holds", { chaddr: OTHER, ciaddr: ip("10.0.0.10") }, "nak"],
     [
       "renewing: a lease that we forgot, still free",
@@ -172,6 +98,129 @@ describe("decideDhcp()", () => {
     ["neither a server nor an address", {}, "its REQUEST names neither a server nor an address"],
   ])("answers a REQUEST, %s", (_state, sent, expected) => {
     expect(answer(tell(serverWithLease(), message("request", sent)))).toBe(expected);
+  });
+
+  it.each([
+    ["its own address", { ciaddr: ip("10.0.0.10") }, "ack 10.0.0.10"],
+    ["an address of our pools that another holds", { chaddr: OTHER, ciaddr: ip("10.0.0.10") }, "nak"],
+    [
+      "an address of this network that we give to nobody",
+      { chaddr: OTHER, ciaddr: ip("10.0.0.99") },
+      "it rebinds 10.0.0.99, which another server may have given it",
+    ],
+    // The client was carried from a network that we serve too: its broadcast is heard where it is now.
+    ["an address of another network of ours", { ciaddr: ip("10.9.0.10") }, "nak"],
+    ["a foreign address, through a relay", { ciaddr: ip("10.0.0.10"), giaddr: ip("10.9.0.1") }, "nak"],
+  ])("answers a REQUEST, rebinding: %s", (_state, sent, expected) => {
+    expect(answer(tell(serverWithLease(), message("request", sent), { broadcast: true }))).toBe(expected);
+  });
+
+  it("answers a unicast renewal from the network of its address, which no relay tells of", () => {
+    const renewal = message("request", { ciaddr: ip("10.9.0.15") });
+    expect(answer(tell(server(), renewal, { broadcast: false }))).toBe("ack 10.9.0.15");
+  });
+
+  it.each([
+    ["renewing", { ciaddr: ip("10.0.0.10") }],
+    ["init-reboot", { options: [asksFor("10.0.0.10")] }],
+  ])("refuses a client whose lease an operator took back, %s, until it begins anew", (_state, sent) => {
+    const state = serverWithLease();
+    const lease = state.leases.liveLeaseAt(ip("10.0.0.10"), NOW);
+    if (lease === undefined) throw new Error("no lease");
+    state.leases.apply(revocationOf(lease, NOW));
+    expect(state.leases.liveLeases(NOW)).toEqual([]);
+    const refusal = replyOf(tell(state, message("request", sent)));
+    expect(readText(refusal.options, OPTION.message)).toBe("an operator took 10.0.0.10 back");
+    expect(leaseTo(state)).toBe("ack 10.0.0.10");
+    expect(answer(tell(state, message("request", { ciaddr: ip("10.0.0.10") })))).toBe("ack 10.0.0.10");
+  });
+
+  it("lets another machine have an address that an operator took back, once nothing else is free", () => {
+    const state = server({ pools: [{ first: ip("10.0.0.10"), last: ip("10.0.0.10") }] });
+    leaseTo(state);
+    const [lease] = state.leases.liveLeases(NOW);
+    if (lease === undefined) throw new Error("no lease");
+    state.leases.apply(revocationOf(lease, NOW));
+    expect(leaseTo(state, { chaddr: OTHER })).toBe("ack 10.0.0.10");
+    expect(answer(tell(state, message("request", { ciaddr: ip("10.0.0.10") })))).toBe("nak");
+  });
+
+  it("has an address probed before its first offer, and again until a probe has found it free", () => {
+    const state = server();
+    const probeOf = (now = NOW) => {
+      const decision = tell(state, message("discover"), { now });
+      if (decision.kind !== "reply") throw new Error(decision.reason);
+      return { decision, probe: decision.probe === null ? null : formatIpv4(decision.probe) };
+    };
+    expect(probeOf().probe).toBe("10.0.0.10");
+    const { decision, probe } = probeOf();
+    expect(probe).toBe("10.0.0.10");
+    if (decision.change?.kind !== "offer") throw new Error("no offer");
+    state.leases.apply({ ...decision.change, probed: true });
+    expect(probeOf().probe).toBeNull();
+    // Offered an hour ago and not taken: somebody may have sat down there since.
+    expect(probeOf(NOW + 3_600_000).probe).toBe("10.0.0.10");
+  });
+
+  it("has nothing probed that the client holds or held", () => {
+    const state = serverWithLease();
+    const probe = (now: number) => {
+      const decision = tell(state, message("discover"), { now });
+      return decision.kind === "reply" ? decision.probe : decision.reason;
+    };
+    expect(probe(NOW)).toBeNull();
+    expect(probe(NOW + 3600_001)).toBeNull();
+    const released = serverWithLease();
+    tell(released, message("release", { ciaddr: ip("10.0.0.10") }));
+    expect(tell(released, message("discover"))).toMatchObject({ probe: null });
+  });
+
+  it("offers another address after a conflict, and lets the first one rest for ten minutes", () => {
+    const state = server();
+    tell(state, message("discover"));
+    state.leases.apply(conflictAt({ address: ip("10.0.0.10"), client: macFromBytes(CLIENT) }, NOW));
+    expect(answer(tell(state, message("discover")))).toBe("offer 10.0.0.11");
+    const wish = (chaddr: Uint8Array, now: number) =>
+      answer(tell(state, message("discover", { chaddr, options: [asksFor("10.0.0.10")] }), { now }));
+    expect(wish(OTHER, NOW + 599_999)).not.toBe("offer 10.0.0.10");
+    expect(wish(Uint8Array.of(2, 0, 0, 0, 0, 9), NOW + 600_000)).toBe("offer 10.0.0.10");
+  });
+
+  it("tells the site when a client took another server's offer, but not of our own other interface", () => {
+    const takes = (address: string) => {
+      const sent = message("request", { options: [asksFor("10.0.0.10"), toServer(address)] });
+      const leases = new LeaseIndex([subnet()], [SERVER, ip("10.0.0.3")]);
+      const decision = tell(server({}, { leases }), sent);
+      return decision.kind === "silent" ? decision.notice : decision.reason;
+    };
+    expect(takes("10.0.0.2")).toEqual({ kind: "other-server", server: ip("10.0.0.2") });
+    expect(takes("10.0.0.3")).toBeNull();
+  });
+
+  it("tells which pool is dry, how it is used, and when the next address is free", () => {
+    const state = server({ pools: [{ first: ip("10.0.0.10"), last: ip("10.0.0.12") }] });
+    leaseTo(state);
+    leaseTo(state, { chaddr: OTHER });
+    tell(state, message("decline", { options: [asksFor("10.0.0.10"), toServer("10.0.0.1")] }));
+    tell(state, message("discover", { chaddr: Uint8Array.of(2, 0, 0, 0, 0, 8) }));
+    const decision = tell(state, message("discover", { chaddr: Uint8Array.of(2, 0, 0, 0, 0, 9) }));
+    expect(decision).toEqual({
+      kind: "silent",
+      change: null,
+      notice: {
+        kind: "pool-empty",
+        figures: {
+          network: "10.0.0.0/24",
+          size: 3,
+          leased: 1,
+          offered: 1,
+          resting: 1,
+          nextFreeAt: NOW + 60_000,
+        },
+      },
+      reason:
+        "no address to offer: every address of 10.0.0.0/24's pools is taken: 1 of 3 leased, 1 offered, 1 resting after a conflict; the next is free in 1 min",
+    });
   });
 
   it("gives an offered address back at once when the client takes another server's offer", () => {
@@ -202,7 +251,7 @@ describe("decideDhcp()", () => {
     tell(state, message("decline", { options: [asksFor("10.0.0.10"), toServer("10.0.0.1")] }));
     expect(answer(tell(state, message("discover")))).toBe("offer 10.0.0.11");
     const later = message("discover", { chaddr: OTHER, options: [asksFor("10.0.0.10")] });
-    expect(answer(tell(state, later, NOW + 600_001))).toBe("offer 10.0.0.10");
+    expect(answer(tell(state, later, { now: NOW + 600_001 }))).toBe("offer 10.0.0.10");
   });
 
   it("answers INFORM without an address or lease times (RFC 2131 §4.3.5)", () => {
@@ -284,9 +333,7 @@ describe("decideDhcp()", () => {
       [OPTION.hostname, textValue("h".repeat(200))] as const,
     ];
     tell(state, message("request", { options }));
-    expect(
-      state.leases.recordOf(state.leases.subnets[0] ?? fail(), macFromBytes(CLIENT))?.hostname,
-    ).toHaveLength(63);
+    expect(state.leases.recordOf(localSubnet(state), macFromBytes(CLIENT))?.hostname).toHaveLength(63);
   });
 });
 
@@ -314,7 +361,3 @@ describe("chooseDestination()", () => {
     expect(destination).toEqual(expected);
   });
 });
-
-function fail(): never {
-  throw new Error("no subnet");
-}
