@@ -9,8 +9,9 @@ import { parseArgs } from "node:util";
 import { DrpError, describeErrorChain } from "../src/core/errors.ts";
 import { type Benchmark, formatResults } from "./benchmark.ts";
 import { dhcpBenchmark } from "./dhcp.ts";
+import { tftpBenchmark } from "./tftp.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark, tftpBenchmark];
 
 /** On the disk of the checkout: /tmp may be memory. */
 const WORK_FOLDER = path.join(import.meta.dirname, "..", ".cache", "bench");
