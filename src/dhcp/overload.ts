@@ -29,8 +29,9 @@ export function encodedOptionBytes(value: Uint8Array): number {
 }
 
 /**
- * Each option whole into the first field that has room for it. One that no field can take whole goes on in parts from field to
- * field, in the order in which a receiver joins them (RFC 3396 §5); what is left over makes the options field too long.
+ * Each option whole into the first field that has room for it, because old clients join no parts. Only one that is longer than
+ * every field goes on from field to field, in the order in which a receiver joins them (RFC 3396 §5). What is left over makes
+ * the options field too long.
  *
  * Option 82 is the last of the options field, and whole: a relay looks for it nowhere else (RFC 3046 §2.1).
  */
@@ -39,11 +40,14 @@ export function packOptions(options: DhcpOptions, room: OptionRoom): PackedOptio
   const reserved = relayAgent === undefined ? 0 : encodedOptionBytes(relayAgent);
   const field = new Field(room.field - reserved);
   const fields = [field, new Field(room.file), new Field(room.sname)] as const;
+  const largest = Math.max(...fields.map(({ left }) => left));
   for (const entry of options) {
     if (entry[0] === OPTION.relayAgent) continue;
-    const whole = fields.find(({ left }) => encodedOptionBytes(entry[1]) <= left);
-    if (whole === undefined) putInParts(entry, fields);
-    else whole.put(entry);
+    const bytes = encodedOptionBytes(entry[1]);
+    const whole = fields.find(({ left }) => bytes <= left);
+    if (whole !== undefined) whole.put(entry);
+    else if (bytes > largest) putInParts(entry, fields);
+    else field.put(entry);
   }
   if (relayAgent !== undefined) field.entries.push([OPTION.relayAgent, relayAgent]);
   const [, file, sname] = fields;

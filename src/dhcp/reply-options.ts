@@ -52,13 +52,19 @@ export function clientMaxBytes(asked: DhcpOptions): number {
  * @returns in the order of the wire. What must not be left out is there even if the message then is longer than `maxBytes`
  */
 export function fitOptions(reply: DhcpMessage, asked: DhcpOptions, maxBytes: number): DhcpOptions {
-  const ordered = orderOptions(reply.options, asked.get(OPTION.parameterRequestList));
+  const requested = asked.get(OPTION.parameterRequestList);
+  const ordered = orderOptions(reply.options, requested);
   if (fitsMessage({ ...reply, options: ordered }, maxBytes)) return ordered;
-  for (const code of leastNeededFirst(ordered, asked.get(OPTION.parameterRequestList))) {
-    ordered.delete(code);
-    if (fitsMessage({ ...reply, options: ordered }, maxBytes)) break;
+  const kept = new Set([...ordered.keys()].filter(code => NEVER_LEFT_OUT.has(code)));
+  for (const code of mostNeededFirst(ordered, requested)) {
+    kept.add(code);
+    if (!fitsMessage({ ...reply, options: onlyThese(ordered, kept) }, maxBytes)) kept.delete(code);
   }
-  return ordered;
+  return onlyThese(ordered, kept);
+}
+
+function onlyThese(options: DhcpOptions, codes: ReadonlySet<number>): DhcpOptions {
+  return new Map([...options].filter(([code]) => codes.has(code)));
 }
 
 /** The type first, because some ROMs look no further; option 82 last (RFC 3046 §2.1). */
@@ -83,9 +89,9 @@ function orderOptions(options: DhcpOptions, requested: Uint8Array | undefined): 
   return ordered;
 }
 
-/** First what nobody asked for, from the end; then what was asked for, from the end. */
-function leastNeededFirst(ordered: DhcpOptions, requested: Uint8Array = new Uint8Array()): number[] {
-  const droppable = [...ordered.keys()].filter(code => !NEVER_LEFT_OUT.has(code)).toReversed();
+/** Of those that may be left out: what was asked for, in that order, then the others. */
+function mostNeededFirst(ordered: DhcpOptions, requested: Uint8Array = new Uint8Array()): number[] {
+  const optional = [...ordered.keys()].filter(code => !NEVER_LEFT_OUT.has(code));
   const wanted = new Set(requested);
-  return [...droppable.filter(code => !wanted.has(code)), ...droppable.filter(code => wanted.has(code))];
+  return [...optional.filter(code => wanted.has(code)), ...optional.filter(code => !wanted.has(code))];
 }

@@ -52,6 +52,17 @@ describe("decodePacket()", () => {
     );
   });
 
+  it("reads back what was spread over file and sname, at any size that the client takes (RFC 2132 §9.3)", () => {
+    const namesOrNone = fc.constantFrom({}, { file: "" }, { sname: "" }, { file: "", sname: "" });
+    fc.assert(
+      fc.property(message, namesOrNone, fc.integer({ min: 300, max: 1500 }), (sent, names, maxBytes) => {
+        const spread = { ...sent, ...names };
+        expect(decodePacket(encodePacket(spread, maxBytes))).toEqual(spread);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it("gives a message or a DecodeError for a packet that was cut anywhere", () => {
     const whole = encodePacket({
       ...fc.sample(message, { numRuns: 1, seed: 7 })[0],
@@ -62,6 +73,20 @@ describe("decodePacket()", () => {
     } as DhcpMessage);
     for (let length = 0; length < whole.length; length++)
       expectMessageOrDecodeError(whole.subarray(0, length));
+  });
+
+  it("gives a message or a DecodeError for overloaded fields that were damaged anywhere", () => {
+    const options = new Map([200, 201, 202].map(code => [code, new Uint8Array(60).fill(code)]));
+    const [sample] = fc.sample(message, { numRuns: 1, seed: 7 });
+    if (sample === undefined) throw new Error("no sample");
+    const whole = encodePacket({ ...sample, file: "", sname: "", options }, 320);
+    for (let offset = 44; offset < whole.length; offset++) {
+      for (const value of [0, 1, 52, 82, 254, 255]) {
+        const damaged = Uint8Array.from(whole);
+        damaged[offset] = value;
+        expectMessageOrDecodeError(damaged);
+      }
+    }
   });
 
   it("throws nothing but DecodeError for random and for mutated bytes", () => {
@@ -128,6 +153,50 @@ describe("encodePacket()", () => {
     const [sample] = fc.sample(message, { numRuns: 1, seed: 1 });
     if (sample === undefined) throw new Error("no sample");
     expect(encodePacket({ ...sample, options: new Map() })).toHaveLength(300);
+  });
+});
+
+describe("encodePacket() with too little room", () => {
+  const [sample] = fc.sample(message, { numRuns: 1, seed: 1 });
+  if (sample === undefined) throw new Error("no sample");
+  const empty = { ...sample, file: "", sname: "" };
+  /** 30 bytes of options field. */
+  const SMALL = OPTIONS_OFFSET + 30;
+
+  it("takes file, then sname, and says so in option 52", () => {
+    const options = new Map([
+      [53, Uint8Array.of(2)],
+      [200, new Uint8Array(100).fill(1)],
+      [201, new Uint8Array(50).fill(2)],
+    ]);
+    const bytes = encodePacket({ ...empty, options }, SMALL);
+    expect([...bytes.subarray(OPTIONS_OFFSET, OPTIONS_OFFSET + 7)]).toEqual([53, 1, 2, 52, 1, 3, 255]);
+    expect([...bytes.subarray(108, 111), bytes[108 + 102]]).toEqual([200, 100, 1, 255]);
+    expect([...bytes.subarray(44, 47), bytes[44 + 52]]).toEqual([201, 50, 2, 255]);
+  });
+
+  it("lets a long option go on from field to field, in the order in which it is joined (RFC 3396 §5)", () => {
+    const value = Uint8Array.from({ length: 180 }, (_, index) => index);
+    const bytes = encodePacket({ ...empty, options: new Map([[200, value]]) }, SMALL);
+    expect(decodePacket(bytes).options.get(200)).toEqual(value);
+    expect([bytes[OPTIONS_OFFSET], bytes[108], bytes[44]]).toEqual([200, 200, 200]);
+    expect(bytes).toHaveLength(300);
+  });
+
+  it("keeps option 82 whole, at the end of the options field, where a relay looks for it (RFC 3046 §2.1)", () => {
+    const relayAgent = new Uint8Array(20).fill(7);
+    const options = new Map([
+      [53, Uint8Array.of(2)],
+      [200, new Uint8Array(20)],
+      [82, relayAgent],
+    ]);
+    const bytes = encodePacket({ ...empty, options }, SMALL);
+    expect([...bytes.subarray(OPTIONS_OFFSET, OPTIONS_OFFSET + 29)]).toEqual([
+      ...[53, 1, 2, 52, 1, 1],
+      ...[82, 20, ...relayAgent],
+      255,
+    ]);
+    expect(bytes[108]).toBe(200);
   });
 });
 
