@@ -158,7 +158,9 @@ function newConnection(): Connection {
   };
   const noResponseBody = ({ startLine }: HttpHead) => {
     const status = startLine.split(" ")[1] ?? "";
-    return methods.shift() === "HEAD" || status.startsWith("1") || status === "204" || status === "304";
+    // "100 Continue" answers nothing yet.
+    if (status.startsWith("1")) return true;
+    return methods.shift() === "HEAD" || status === "204" || status === "304";
   };
   return { requests: new HttpHeads(noRequestBody), responses: new HttpHeads(noResponseBody) };
 }

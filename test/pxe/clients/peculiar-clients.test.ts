@@ -20,7 +20,7 @@ describe.skipIf(missing !== undefined)("peculiar clients", () => {
     network = await makeNetwork();
     // A client's socket without an address: a route must lead to 255.255.255.255.
     await runIn(network.clientNamespace, "ip", "route", "replace", "255.255.255.255", "dev", "lan0");
-    server = await startBootServer(network, PECULIAR_RESERVATIONS);
+    server = await startBootServer(network, { reservations: PECULIAR_RESERVATIONS });
     sockets = {
       client: await openRemoteSocket(network.clientNamespace, 68),
       relay: await openRemoteSocket(network.clientNamespace, 67),

@@ -24,19 +24,26 @@ export const LOADER = Buffer.from(Array.from({ length: 50_000 }, (_, index) => (
 
 const MAIN = new URL("../../../../src/main.ts", import.meta.url).pathname;
 
+export interface BootServerOptions {
+  /** Has the address 10.77.0.1. */
+  readonly interfaceName?: string;
+  /** In 10.77.0.0/16. */
+  readonly reservations?: readonly Reservation[];
+}
+
 export async function startBootServer(
-  network: TestNetwork,
-  reservations: readonly Reservation[] = [],
+  { serverNamespace }: Pick<TestNetwork, "serverNamespace">,
+  { interfaceName = "lan0", reservations = [] }: BootServerOptions = {},
 ): Promise<BootServer> {
   const folder = await mkdtemp(join(tmpdir(), "drp-clients-"));
   await writeFile(join(folder, "loader"), LOADER);
   const events: BootEvent[] = [];
   const waiting = new Set<() => void>();
   const boot = await startBootProcess({
-    command: ["ip", "netns", "exec", network.serverNamespace, process.execPath, MAIN, "boot-process"],
+    command: ["ip", "netns", "exec", serverNamespace, process.execPath, MAIN, "boot-process"],
     config: {
       mode: "server",
-      interfaces: [{ name: "lan0", address: ipv4("10.77.0.1") }],
+      interfaces: [{ name: interfaceName, address: ipv4("10.77.0.1") }],
       ports: { dhcp: 67, proxyDhcp: 4011, tftp: 69 },
       leaseJournal: join(folder, "leases.journal"),
       settings: settings(folder, reservations),

@@ -1,8 +1,8 @@
-/** A client program that goes on running in a namespace until a test is done with it. */
+/** Programs that go on running in a namespace until a test is done with them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-export interface RunningClient extends AsyncDisposable {
+export interface RunningProgram extends AsyncDisposable {
   /** Resolves once the program has printed this, on either stream, since the last line that was waited for. */
   untilPrinted(text: string): Promise<void>;
   signal(name: NodeJS.Signals): void;
@@ -10,9 +10,9 @@ export interface RunningClient extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export function startClient(namespace: string, program: readonly string[]): RunningClient {
+export function startProgram(namespace: string, program: readonly string[]): RunningProgram {
   const child = spawn("ip", ["netns", "exec", namespace, ...program], {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
   });
   let printed = "";
@@ -45,4 +45,17 @@ export function startClient(namespace: string, program: readonly string[]): Runn
       await exited;
     },
   };
+}
+
+const BOOT_HTTP = new URL("boot-http-process.ts", import.meta.url).pathname;
+
+/** Boot HTTP on port 8091, with one file as a loader. */
+export async function startBootHttpIn(
+  namespace: string,
+  address: string,
+  file: string,
+): Promise<RunningProgram> {
+  const server = startProgram(namespace, [process.execPath, BOOT_HTTP, address, "8091", file]);
+  await server.untilPrinted("ready\n");
+  return server;
 }

@@ -1,0 +1,23 @@
+/**
+ * Boot HTTP as a process of its own, so that it can run inside a network namespace. Serves one file as a loader and as a
+ * chunk, and refuses every machine its boot. "ready" is its first line; it ends with its stdin.
+ *
+ * Arguments: the address to listen on, the port, the file.
+ */
+import { startBootHttp } from "../../../../src/pxe/io/boot-http.ts";
+
+const [host = "", port = "", file = ""] = process.argv.slice(2);
+const server = await startBootHttp({
+  host,
+  port: Number(port),
+  findFile: path => (path === "/loaders/ipxe.efi" ? file : undefined),
+  findChunk: async () => file,
+  scriptFor: async () => ({ kind: "refused", reason: "this is a test" }),
+  onEvent: () => {},
+  clock: Date.now,
+});
+process.stdout.write("ready\n");
+for await (const _ of process.stdin) {
+  // Nobody says anything: the end is the message.
+}
+await server.close();
