@@ -46,7 +46,7 @@ const siteReportSchema: z.ZodType<SiteReport> = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("boot-event"),
     at: epochMs,
-    mac,
+    mac: mac.nullable(),
     event: z.object({ kind: z.string().max(64), summary: z.string().max(4096), facts }),
   }),
   z.object({ kind: z.literal("token-replayed"), at: epochMs, mac, fromAddress: z.string().max(64) }),

@@ -75,7 +75,8 @@ export type SiteReport =
   | {
       readonly kind: "boot-event";
       readonly at: EpochMs;
-      readonly mac: MacAddress;
+      /** Null: of the site and no machine of it, as a second DHCP server on its network. */
+      readonly mac: MacAddress | null;
       readonly event: BootEvent;
     }
   /** A boot token was presented a second time: someone on the wire copies, or a machine repeats itself. */

@@ -268,7 +268,8 @@ export class SiteDesk implements HubLink {
     };
   }
 
-  #machineIdOf(mac: MacAddress): string | null {
+  #machineIdOf(mac: MacAddress | null): string | null {
+    if (mac === null) return null;
     for (const machine of this.#machines.values()) if (machine.macs.includes(mac)) return machine.id;
     return null;
   }

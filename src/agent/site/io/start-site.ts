@@ -102,11 +102,11 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   const fleetInitrd = await FleetInitrd.write(initrd, ramdisk, options.caPem, hub.view().imageKeys);
 
   const report = (mac: MacAddress | null, event: BootEvent) => {
-    // A packet that names no machine has no timeline to go to; the boot process counts it.
-    if (mac === null) return;
     hub
       .report([{ kind: "boot-event", at: options.clock(), mac, event }])
-      .catch(error => options.onError(`a boot event of ${mac} was not kept`, error));
+      .catch(error =>
+        options.onError(`a boot event (${event.kind}) of ${mac ?? "the site"} was not kept`, error),
+      );
   };
 
   const channel = createMachineChannel({

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { SiteDesk } from "../../../../src/agent/hub/io/site-desk.ts";
 import type { SiteReport, SiteView } from "../../../../src/agent/site/view.ts";
+import { numberedReportSchema } from "../../../../src/agent/site-protocol.ts";
 import { openSqliteStore } from "../../../../src/store/open-sqlite.ts";
 import type { Store } from "../../../../src/store/ports.ts";
 import { inventoryWith, KEY } from "../../../helpers/machines.ts";
@@ -46,12 +47,36 @@ const bootEvent = (number: number): SiteReport => ({
   event: { kind: "dhcp.offer", summary: `offer ${number}`, facts: { number } },
 });
 
+const siteEvent = {
+  kind: "boot-event",
+  at: NOW,
+  event: { kind: "dhcp.other-server", summary: "another DHCP server", facts: { server: "10.0.0.9" } },
+} as const;
+
 test("a machine that registers is in the store and in the answered view, and the log tells of it", async () => {
   const view = await link.report([registered()]);
   expect(view.machines).toMatchObject([{ id: "m-new", macs: [macOf(9)], keyFingerprint: KEY, intent: null }]);
   expect(await store.findMachine(macOf(9))).toMatchObject({ id: "m-new", state: { kind: "discovered" } });
   const events = await store.listEvents({ machineId: "m-new", limit: 10, from: "oldest" });
   expect(events.map(event => event.kind)).toEqual(["machine.registered"]);
+});
+
+test("a boot event of no machine is the site's, and an old report with its MAC address stays as it was", async () => {
+  await link.report([{ ...siteEvent, mac: null }]);
+  const events = await store.listEvents({ limit: 10, from: "oldest" });
+  expect(events).toMatchObject([
+    {
+      kind: "dhcp.other-server",
+      siteId: siteRecord().id,
+      machineId: null,
+      mac: null,
+      facts: { server: "10.0.0.9" },
+    },
+  ]);
+  for (const mac of [null, macOf(9)]) {
+    const line = { seq: 1, report: { ...siteEvent, mac } };
+    expect(numberedReportSchema.parse(JSON.parse(JSON.stringify(line)))).toEqual(line);
+  }
 });
 
 test("boot events find their machine by its MAC address and keep their order", async () => {
