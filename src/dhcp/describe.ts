@@ -15,6 +15,11 @@ const TYPE_NAMES = new Map<number, string>(Object.entries(MESSAGE_TYPE).map(([na
 /** Text of a stranger that is kept and shown. */
 const MAX_TEXT_LENGTH = 128;
 
+/** The kind of `describeDecision()`, which costs a hundredth of it. */
+export function eventKindOf(decision: DhcpDecision): string {
+  return `dhcp.${decision.kind === "reply" ? typeName(decision.message) : "silent"}`;
+}
+
 /**
  * "dhcp.offer", "dhcp.ack", "dhcp.nak" or "dhcp.silent", with what the client said of itself.
  *
@@ -27,9 +32,8 @@ export function describeDecision(
   probed?: string,
 ): BootEvent {
   const asked = typeName(message);
-  const answered = decision.kind === "reply" ? typeName(decision.message) : "silent";
   return {
-    kind: `dhcp.${answered}`,
+    kind: eventKindOf(decision),
     summary: `${asked.toUpperCase()}: ${decision.reason}`,
     facts: {
       asked,

@@ -55,7 +55,10 @@ export function isDurable(change: LeaseChange): change is DurableChange {
  * What a probe's answer means: the offer must not leave, and the client's message is to be decided again, which now chooses
  * another address.
  */
-export function conflictAt({ address, client }: AddressOfClient, now: EpochMs): DurableChange {
+export function conflictAt(
+  { address, client }: AddressOfClient,
+  now: EpochMs,
+): DurableChange & { kind: "conflict" } {
   return { kind: "conflict", at: now, address, client, until: now + CONFLICT_RESTS_MS };
 }
 

@@ -28,19 +28,36 @@ export class EventLimiter {
    * @returns the event, with `leftOut` among its facts if some were; undefined to drop it
    */
   admit(source: string, event: BootEvent, now: EpochMs): BootEvent | undefined {
-    const key = `${source} ${event.kind}`;
+    return this.admitKind(source, event.kind, () => event, now);
+  }
+
+  /** The same for an event that is not made yet: under load nearly all of them would be made in vain. */
+  admitKind(source: string, kind: string, describe: () => BootEvent, now: EpochMs): BootEvent | undefined {
+    const leftOut = this.count(source, kind, now);
+    if (leftOut === undefined) return undefined;
+    const event = describe();
+    return leftOut === 0 ? event : { ...event, facts: { ...event.facts, leftOut } };
+  }
+
+  /** @returns how many were left out before this one; undefined to leave it out too */
+  private count(source: string, kind: string, now: EpochMs): number | undefined {
+    const key = `${source} ${kind}`;
     const known = this.windows.get(key);
-    const window = current(known, now);
-    const leftOut = window === known ? 0 : (known?.leftOut ?? 0);
-    this.remember(key, window);
     this.total = current(this.total, now);
-    if (window.passed >= BURST || this.total.passed >= MAX_IN_WINDOW) {
+    if (this.total.passed >= MAX_IN_WINDOW) {
+      // A flood of new names is not remembered: it would cost more than it tells.
+      if (known !== undefined) known.leftOut++;
+      return undefined;
+    }
+    const window = current(known, now);
+    this.remember(key, window);
+    if (window.passed >= BURST) {
       window.leftOut++;
       return undefined;
     }
     window.passed++;
     this.total.passed++;
-    return leftOut === 0 ? event : { ...event, facts: { ...event.facts, leftOut } };
+    return window === known ? 0 : (known?.leftOut ?? 0);
   }
 
   private remember(key: string, window: Window): void {

@@ -28,13 +28,14 @@ export async function runBootProcess(): Promise<number> {
   process.on("message", (message: ToBootProcess) => {
     switch (message.kind) {
       case "start":
-        services = new BootServices(
-          message.config,
-          Date.now,
-          (mac, event) => tell({ kind: "event", mac, event }),
+        services = new BootServices({
+          config: message.config,
+          clock: Date.now,
+          onEvent: (mac, event) => tell({ kind: "event", mac, event }),
           scriptFor,
-        );
-        void services.start().then(states => tell({ kind: "services", services: states }));
+          onServices: states => tell({ kind: "services", services: states }),
+        });
+        void services.start();
         return;
       case "configure":
         services?.configure(message.settings);
@@ -62,11 +63,11 @@ async function answer(
     if (services === undefined) throw new Error("the boot process has no configuration yet");
     switch (message.question) {
       case "list-leases":
-        return { kind: "answer", id, answer: services.liveLeases() };
+        return { kind: "answer", id, answer: services.book.liveLeases() };
       case "lease-history":
-        return { kind: "answer", id, answer: await services.leaseHistory(message.ask) };
+        return { kind: "answer", id, answer: await services.book.history(message.ask) };
       case "release-lease":
-        return { kind: "answer", id, answer: await services.releaseLease(message.ask.address) };
+        return { kind: "answer", id, answer: (await services.book.release(message.ask.address)) ?? null };
     }
   } catch (error) {
     return { kind: "failure", id, error: carryError(error) };

@@ -19,6 +19,8 @@ export type ProxyDecision =
       readonly message: DhcpMessage;
       /** What the client can take: for `encodePacket()`. */
       readonly maxBytes: number;
+      /** Our reading of the client, for people. */
+      readonly firmware: string | null;
       readonly reason: string;
     }
   | { readonly kind: "silent"; readonly reason: string };
@@ -62,7 +64,7 @@ export function decideProxy(
     options: [],
     boot: fields,
   });
-  return { kind: "reply", ...reply, reason: boot.reason };
+  return { kind: "reply", ...reply, firmware: boot.firmware ?? null, reason: boot.reason };
 }
 
 /**

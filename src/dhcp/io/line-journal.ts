@@ -2,11 +2,9 @@
  * A journal of lines on disk. Lines that come while a write is under way are collected and share the next write and its
  * fdatasync, which libuv runs on a thread of its own: the event loop goes on answering. What a line says is not known here.
  */
-import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-
-/** Lines encoded in one turn of the event loop when compacting: about 5 ms. */
-const LINES_PER_TURN = 1000;
+import { keepAsHistory } from "./rotated-files.ts";
 
 /** Empty when there is no such file; its folder is made. */
 export async function readJournal(path: string): Promise<Uint8Array> {
@@ -19,33 +17,49 @@ export async function readJournal(path: string): Promise<Uint8Array> {
   }
 }
 
+export interface LineJournalOptions {
+  readonly path: string;
+  /** The file is made compact when it has grown past this and to twice its compact size. */
+  readonly compactAtBytes: number;
+  /** Everything worth keeping, asked for again for each compact file; read in steps, while lines go on being appended. */
+  readonly compactLines: () => Iterable<string>;
+  /** Of the files that compact ones replaced, as PATH.1 (the newest) and so on. */
+  readonly keepReplaced: number;
+}
+
 interface Waiting {
   readonly line: string;
   resolve(): void;
   reject(error: unknown): void;
 }
 
+/** The next compact file, while it is written and before it takes the journal's place. */
+interface Compaction {
+  readonly file: FileHandle;
+  sizeBytes: number;
+  /** Appended to the old file meanwhile: it belongs behind the compact lines. */
+  readonly tail: string[];
+  state: "writing" | "written" | "given-up";
+}
+
+/** Encoded in one turn of the event loop when compacting: about 2 ms. */
+const LINES_PER_TURN = 400;
+
 /** Lines on disk: appended and replaced as a whole, never changed. */
 export class LineJournal {
-  private readonly path: string;
-  private readonly compactLines: () => Iterable<string>;
+  private readonly options: LineJournalOptions;
   private file: FileHandle | undefined;
   /** Bytes known to be on disk and whole. */
   private sizeBytes = 0;
   private compactAtBytes: number;
-  private readonly leastCompactBytes: number;
   private waiting: Waiting[] = [];
   private writing: Promise<void> | undefined;
+  private compaction: Compaction | undefined;
+  private compacting: Promise<void> | undefined;
 
-  /**
-   * @param compactLines everything worth keeping, asked for again whenever the file has grown past `compactAtBytes` and to
-   *   twice its compact size
-   */
-  constructor(path: string, compactAtBytes: number, compactLines: () => Iterable<string>) {
-    this.path = path;
-    this.compactLines = compactLines;
-    this.leastCompactBytes = compactAtBytes;
-    this.compactAtBytes = compactAtBytes;
+  constructor(options: LineJournalOptions) {
+    this.options = options;
+    this.compactAtBytes = options.compactAtBytes;
   }
 
   /** Resolves when the line is on disk; rejects when it is not, and then nothing of it stays in the file. */
@@ -56,19 +70,30 @@ export class LineJournal {
     });
   }
 
+  /** Goes on with the file as it is. @param sizeBytes of it, all of them whole lines */
+  async resume(sizeBytes: number): Promise<void> {
+    this.file = await open(this.options.path, "r+");
+    this.sizeBytes = sizeBytes;
+  }
+
   /** Waits for what was appended. */
   async close(): Promise<void> {
+    await this.writing;
+    await this.compacting;
     await this.writing;
     await this.file?.close();
     this.file = undefined;
   }
 
   private async writeWaiting(): Promise<void> {
-    while (this.waiting.length > 0) {
+    while (this.waiting.length > 0 || this.compaction?.state === "written") {
+      if (this.compaction?.state === "written") {
+        await this.finishCompaction(this.compaction).catch(() => this.compactLater());
+      }
       const batch = this.waiting;
       this.waiting = [];
       try {
-        await this.commit(batch.map(({ line }) => line).join(""));
+        if (batch.length > 0) await this.commit(batch.map(({ line }) => line).join(""));
         for (const { resolve } of batch) resolve();
       } catch (error) {
         for (const { reject } of batch) reject(error);
@@ -78,40 +103,112 @@ export class LineJournal {
   }
 
   private async commit(text: string): Promise<void> {
-    if (this.file === undefined || this.sizeBytes > this.compactAtBytes) await this.compact();
-    if (this.file === undefined) throw new Error(`journal ${this.path} is not open`);
+    if (this.file === undefined) await this.compact();
+    if (this.file === undefined) throw new Error(`journal ${this.options.path} is not open`);
     const bytes = Buffer.from(text);
     try {
       await writeAll(this.file, bytes, this.sizeBytes);
       await this.file.datasync();
     } catch (error) {
       // After a failed fsync the kernel may have dropped the pages: what the file holds is not known. Begin a new one.
-      await this.file.close().catch(() => {});
+      const { file } = this;
       this.file = undefined;
+      await file.truncate(this.sizeBytes).catch(() => {});
+      await file.close().catch(() => {});
       throw error;
     }
     this.sizeBytes += bytes.length;
+    this.compaction?.tail.push(text);
+    if (this.sizeBytes > this.compactAtBytes) {
+      this.compacting ??= this.compactMeanwhile().finally(() => {
+        this.compacting = undefined;
+      });
+    }
   }
 
-  /** Writes a new journal beside the old one and puts it in its place; the old one stays whole until then. */
+  /** Writes a compact journal and puts it in the old one's place; appended lines wait. The old one stays whole until then. */
   async compact(): Promise<void> {
-    const next = await open(`${this.path}.new`, "w", 0o600);
-    let sizeBytes = 0;
+    const compaction = await this.beginCompaction();
     try {
-      for (const text of batches(this.compactLines(), LINES_PER_TURN)) {
-        sizeBytes += await writeAll(next, Buffer.from(text), sizeBytes);
-      }
-      await next.sync();
-      await rename(`${this.path}.new`, this.path);
-      await syncFolder(dirname(this.path));
+      await this.writeCompactLines(compaction);
     } catch (error) {
-      await next.close();
+      await this.giveUp(compaction);
       throw error;
     }
-    await this.file?.close();
-    this.file = next;
-    this.sizeBytes = sizeBytes;
-    this.compactAtBytes = Math.max(this.leastCompactBytes, 2 * sizeBytes);
+    await this.finishCompaction(compaction);
+  }
+
+  /** The same while lines go on being appended to the old file. A failure leaves the old file as it is, to be tried later. */
+  private async compactMeanwhile(): Promise<void> {
+    let compaction: Compaction | undefined;
+    try {
+      compaction = await this.beginCompaction();
+      this.compaction = compaction;
+      await this.writeCompactLines(compaction);
+      compaction.state = "written";
+      this.writing ??= this.writeWaiting();
+    } catch {
+      if (compaction !== undefined) await this.giveUp(compaction);
+      this.compactLater();
+    }
+  }
+
+  private compactLater(): void {
+    this.compactAtBytes = this.sizeBytes + this.options.compactAtBytes;
+  }
+
+  private async beginCompaction(): Promise<Compaction> {
+    // One that was under way when the old file failed is worth nothing: this one begins later and knows more.
+    if (this.compaction !== undefined) await this.giveUp(this.compaction);
+    const file = await open(`${this.options.path}.new`, "w", 0o600);
+    return { file, sizeBytes: 0, tail: [], state: "writing" };
+  }
+
+  private async writeCompactLines(compaction: Compaction): Promise<void> {
+    for (const text of batches(this.options.compactLines(), LINES_PER_TURN)) {
+      compaction.sizeBytes += await writeAll(compaction.file, Buffer.from(text), compaction.sizeBytes);
+    }
+    await compaction.file.sync();
+  }
+
+  /** Only `writeWaiting` calls it, or nothing is being written: no line can come between. */
+  private async finishCompaction(compaction: Compaction): Promise<void> {
+    const { path, keepReplaced } = this.options;
+    try {
+      compaction.sizeBytes += await writeAll(
+        compaction.file,
+        Buffer.from(compaction.tail.join("")),
+        compaction.sizeBytes,
+      );
+      await compaction.file.sync();
+      if (keepReplaced > 0) await keepAsHistory(path, keepReplaced);
+      await rename(`${path}.new`, path);
+    } catch (error) {
+      await this.giveUp(compaction);
+      throw error;
+    }
+    const replaced = this.file;
+    this.compaction = undefined;
+    this.file = compaction.file;
+    this.sizeBytes = compaction.sizeBytes;
+    this.compactAtBytes = Math.max(this.options.compactAtBytes, 2 * compaction.sizeBytes);
+    await replaced?.close();
+    try {
+      await syncFolder(dirname(path));
+    } catch (error) {
+      // Which of the two files has the name after a power cut is not known: begin another.
+      this.file = undefined;
+      await compaction.file.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  private async giveUp(compaction: Compaction): Promise<void> {
+    if (compaction.state === "given-up") return;
+    compaction.state = "given-up";
+    if (this.compaction === compaction) this.compaction = undefined;
+    await compaction.file.close().catch(() => {});
+    await rm(`${this.options.path}.new`, { force: true }).catch(() => {});
   }
 }
 

@@ -1,66 +1,83 @@
-/** DHCP and TFTP of one site in one process: started together, each able to fail alone. */
-import { isDeepStrictEqual } from "node:util";
+/**
+ * DHCP or ProxyDHCP, and TFTP, of one site in one process: each on every interface that is there, each able to fail alone.
+ * Looks again and again which interfaces are there.
+ */
 import { DrpError } from "../../core/errors.ts";
-import { formatIpv4, type Ipv4, parseIpv4 } from "../../core/ipv4.ts";
+import { formatIpv4, type Ipv4, parseIpv4, UNSPECIFIED } from "../../core/ipv4.ts";
 import type { MacAddress } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../../dhcp/boot-event.ts";
-import { type ClientKey, isMac } from "../../dhcp/client-key.ts";
-import type { DhcpState } from "../../dhcp/decide.ts";
-import { openLeaseJournal } from "../../dhcp/io/lease-journal.ts";
-import { type BootEventListener, startDhcpServer } from "../../dhcp/io/server.ts";
-import type { LeaseHistoryEntry, LeaseHistoryQuery } from "../../dhcp/lease-history.ts";
-import type { Lease, LeaseChange } from "../../dhcp/lease-change.ts";
-import { LeaseIndex } from "../../dhcp/leases.ts";
+import { isMac } from "../../dhcp/client-key.ts";
+import { ConflictProber } from "../../dhcp/io/conflict-prober.ts";
+import type { ServedInterface } from "../../dhcp/io/dhcp-sockets.ts";
+import type { EventSink } from "../../dhcp/io/exchange.ts";
+import { LeaseBook } from "../../dhcp/io/lease-book.ts";
+import { macOfNeighbour } from "../../dhcp/io/neighbour-table.ts";
+import { OtherServerWatch } from "../../dhcp/io/other-server-watch.ts";
+import { type BootEventListener, DhcpServer } from "../../dhcp/io/server.ts";
 import { BootDesk } from "../boot-desk.ts";
 import type {
   BootProcessConfig,
-  BootService,
   BootSettings,
   ScriptQuestion,
   ServiceState,
 } from "../boot-process-messages.ts";
-import { carryError } from "../carried-error.ts";
 import { EventLimiter } from "../event-limiter.ts";
+import { type InterfaceChange, InterfaceWatch } from "./interface-watch.ts";
+import { startProxyServer } from "./proxy-server.ts";
+import { type Closable, ServiceOnInterfaces } from "./service-on-interfaces.ts";
 import { startTftpServer } from "./tftp-server.ts";
 
-interface Closable {
-  close(): Promise<void>;
+export interface BootServicesOptions {
+  readonly config: BootProcessConfig;
+  readonly clock: Clock;
+  /** Already limited per machine. */
+  readonly onEvent: BootEventListener;
+  /** The GRUB script of a machine; the parent decides it. */
+  readonly scriptFor: (question: ScriptQuestion) => Promise<string>;
+  /** Every service, once they are started and again whenever one of them changes. */
+  readonly onServices: (services: readonly ServiceState[]) => void;
 }
 
-export class BootServices {
-  private readonly config: BootProcessConfig;
-  private readonly clock: Clock;
-  private readonly onEvent: BootEventListener;
-  private readonly limiter = new EventLimiter();
-  private readonly ownAddresses: readonly Ipv4[];
-  private readonly running: Closable[] = [];
-  private readonly desk: BootDesk;
-  private settings: BootSettings;
-  private dhcp: DhcpState;
+/** A cable that is moved or an interface that systemd makes anew is back within seconds; a look costs 0.1 ms. */
+const LOOK_EVERY_MS = 2000;
 
-  /** @param scriptFor the GRUB script of a machine; the parent decides it */
-  constructor(
-    config: BootProcessConfig,
-    clock: Clock,
-    onEvent: BootEventListener,
-    scriptFor: (question: ScriptQuestion) => Promise<string>,
-  ) {
-    this.config = config;
-    this.clock = clock;
-    this.onEvent = onEvent;
-    this.desk = new BootDesk(() => this.settings, scriptFor);
-    this.ownAddresses = config.interfaces.map(({ address }) => address);
+export class BootServices {
+  readonly book: LeaseBook;
+  private readonly options: BootServicesOptions;
+  private readonly desk: BootDesk;
+  private readonly limiter = new EventLimiter();
+  private readonly watch: InterfaceWatch;
+  private readonly otherServers: OtherServerWatch;
+  private readonly services: readonly ServiceOnInterfaces[];
+  private settings: BootSettings;
+  private timer: NodeJS.Timeout | undefined;
+  private changing: Promise<void> = Promise.resolve();
+  private told = "";
+
+  constructor(options: BootServicesOptions) {
+    const { config, clock, scriptFor } = options;
+    this.options = options;
     this.settings = config.settings;
-    this.dhcp = this.dhcpState([]);
+    this.desk = new BootDesk(() => this.settings, scriptFor);
+    this.watch = new InterfaceWatch(config.interfaces);
+    this.book = new LeaseBook(config.leaseJournal, clock);
+    this.book.configure(this.settings.subnets, this.ownAddresses());
+    const prober = new ConflictProber();
+    this.otherServers = new OtherServerWatch({
+      ownAddresses: () => this.ownAddresses(),
+      prober,
+      clock,
+      onEvent: this.report,
+      onChanged: () => this.tell(),
+    });
+    this.services = [this.dhcpService(prober), this.tftpService()];
   }
 
-  async start(): Promise<ServiceState[]> {
-    const addresses = this.ownAddresses.map(formatIpv4).join(", ");
-    return await Promise.all([
-      this.startService("dhcp", `${addresses}:${this.config.ports.dhcp}/udp`, () => this.startDhcp()),
-      this.startService("tftp", `${addresses}:${this.config.ports.tftp}/udp`, () => this.startTftp()),
-    ]);
+  async start(): Promise<void> {
+    await this.openAll();
+    this.tell();
+    this.timer = setInterval(() => this.look(), LOOK_EVERY_MS);
   }
 
   /**
@@ -68,99 +85,163 @@ export class BootServices {
    * start stays off.
    */
   configure(settings: BootSettings): void {
-    const sameSubnets = isDeepStrictEqual(settings.subnets, this.settings.subnets);
     this.settings = settings;
-    if (sameSubnets) this.dhcp = { ...this.dhcp, classes: settings.classes };
-    else this.dhcp = this.dhcpState(this.dhcp.leases.durableChanges());
-  }
-
-  liveLeases(): Lease[] {
-    return this.dhcp.leases.liveLeases(this.clock());
-  }
-
-  async leaseHistory(_query: LeaseHistoryQuery): Promise<readonly LeaseHistoryEntry[]> {
-    throw new DrpError("internal", "lease history is not kept yet");
-  }
-
-  async releaseLease(_address: Ipv4): Promise<Lease | null> {
-    throw new DrpError("internal", "leases cannot be released yet");
+    this.book.configure(settings.subnets, this.ownAddresses());
   }
 
   async close(): Promise<void> {
-    for (const service of this.running.toReversed()) await service.close();
+    clearInterval(this.timer);
+    await this.changing;
+    await Promise.all(this.services.map(service => service.close()));
+    await this.book.close();
   }
 
-  private async startService(
-    service: BootService,
-    detail: string,
-    start: () => Promise<void>,
-  ): Promise<ServiceState> {
-    try {
-      await start();
-      return { service, state: "on", detail };
-    } catch (error) {
-      return { service, state: "off", error: carryError(error) };
+  private dhcpService(prober: ConflictProber): ServiceOnInterfaces {
+    const { config, clock } = this.options;
+    const { ports, interfaces } = config;
+    const alone = interfaces.length === 1;
+    if (config.mode === "proxy") {
+      const state = { bootFieldsFor: this.desk.bootFieldsFor.bind(this.desk) };
+      const { report } = this;
+      return new ServiceOnInterfaces("proxy-dhcp", ports.dhcp, on =>
+        startProxyServer({ on, alone, ports, state, onEvent: report }),
+      );
     }
-  }
-
-  private async startDhcp(): Promise<void> {
-    if (this.settings.subnets.length === 0) {
-      throw new DrpError("config.invalid", "no subnet to give addresses from", {
-        advice: "Add dhcp.subnets to drp.yaml (docs/config.md).",
+    let server: DhcpServer | undefined;
+    return new ServiceOnInterfaces("dhcp", ports.dhcp, async on => {
+      server ??= new DhcpServer({
+        port: ports.dhcp,
+        alone,
+        prober,
+        clock,
+        journal: this.book.journal,
+        otherServers: this.otherServers,
+        state: () => ({
+          leases: this.book.leases,
+          classes: this.settings.classes,
+          bootFieldsFor: this.bootFieldsFor,
+        }),
+        onEvent: this.report,
       });
-    }
-    const opened = await openLeaseJournal(this.config.leaseJournal);
-    for (const change of opened.changes) this.dhcp.leases.apply(change);
-    const journal = await opened.start(() => this.dhcp.leases.durableChanges());
-    this.running.push(journal);
-    this.running.push(
-      await startDhcpServer({
-        interfaces: this.config.interfaces,
-        state: () => this.dhcp,
-        journal,
-        clock: this.clock,
-        onEvent: (mac, event) => this.report(mac, event),
-      }),
-    );
+      return await server.open(on);
+    });
   }
 
-  private async startTftp(): Promise<void> {
-    for (const { address } of this.config.interfaces) {
-      const server = await startTftpServer({
-        address: formatIpv4(address),
-        port: this.config.ports.tftp,
+  private readonly bootFieldsFor: BootDesk["bootFieldsFor"] = (...question) =>
+    this.desk.bootFieldsFor(...question);
+
+  private tftpService(): ServiceOnInterfaces {
+    const { config } = this.options;
+    return new ServiceOnInterfaces("tftp", config.ports.tftp, async ({ address }): Promise<Closable> => {
+      const localAddress = formatIpv4(address);
+      return await startTftpServer({
+        address: localAddress,
+        port: config.ports.tftp,
         findFile: (name, remoteAddress) =>
-          this.desk.findTftpFile(name, {
-            mac: this.macOf(remoteAddress),
-            remoteAddress,
-            localAddress: formatIpv4(address),
-          }),
-        clock: this.clock,
-        onEvent: (remoteAddress, event) => this.report(this.macOf(remoteAddress), event),
+          this.desk.findTftpFile(name, { mac: this.macOf(remoteAddress), remoteAddress, localAddress }),
+        onEvent: (remoteAddress, event) => this.report(this.macOf(remoteAddress), event.kind, () => event),
       });
-      this.running.push(server);
+    });
+  }
+
+  private async openAll(): Promise<void> {
+    const [dhcp] = this.services;
+    const { mode } = this.options.config;
+    if (mode !== "proxy") {
+      try {
+        if (mode === "off" || this.settings.subnets.length === 0) throw noSubnets();
+        await this.book.open();
+      } catch (error) {
+        dhcp?.fail(error);
+      }
+    }
+    for (const on of this.watch.interfaces) {
+      const state = this.watch.stateOf(on);
+      if (state.kind === "there" || mode === "off") await this.openOn(on);
+      else await this.lose({ on, kind: "lost", reason: state.reason });
     }
   }
 
-  private dhcpState(changes: readonly LeaseChange[]): DhcpState {
-    const leases = new LeaseIndex(this.settings.subnets, this.ownAddresses);
-    for (const change of changes) leases.apply(change);
-    return {
-      leases,
-      classes: this.settings.classes,
-      bootFieldsFor: (message, client, receivedOn) => this.desk.bootFieldsFor(message, client, receivedOn),
-    };
+  private look(): void {
+    // Without DHCP there is an address to serve and no interface to wait for.
+    if (this.options.config.mode === "off") return;
+    const changes = this.watch.look();
+    if (changes.length === 0) return;
+    this.changing = this.changing.then(async () => {
+      this.book.configure(this.settings.subnets, this.ownAddresses());
+      for (const change of changes) {
+        if (change.kind !== "back") await this.lose(change);
+        if (change.kind !== "lost") await this.takeBack(change);
+      }
+      this.tell();
+    });
+  }
+
+  private async lose({ on, reason }: InterfaceChange): Promise<void> {
+    this.report(null, "dhcp.interface-lost", () => ({
+      kind: "dhcp.interface-lost",
+      summary: `${on.name} is not served: ${reason}. The other interfaces are; this one is again once it is back`,
+      facts: { interface: on.name, reason },
+    }));
+    for (const service of this.services) await service.waitFor(on, reason);
+  }
+
+  private async takeBack({ on, reason }: InterfaceChange): Promise<void> {
+    await this.openOn(on);
+    const states = this.services.map(service => service.state([]));
+    this.report(null, "dhcp.interface-back", () => ({
+      kind: "dhcp.interface-back",
+      summary: `${on.name} is served again: ${reason}`,
+      facts: {
+        interface: on.name,
+        services: states
+          .filter(({ state }) => state === "on")
+          .map(({ service }) => service)
+          .join(", "),
+      },
+    }));
+  }
+
+  private async openOn(on: ServedInterface): Promise<void> {
+    const state = this.watch.stateOf(on);
+    const address = state.kind === "there" ? state.address : on.address;
+    await Promise.all(this.services.map(service => service.open(on, address)));
+  }
+
+  private ownAddresses(): Ipv4[] {
+    return this.watch.interfaces.flatMap(on => {
+      const state = this.watch.stateOf(on);
+      const address = state.kind === "there" ? state.address : on.address;
+      return address === UNSPECIFIED ? [] : [address];
+    });
+  }
+
+  /** Says how the services are, where that has changed. */
+  private tell(): void {
+    const notes = this.otherServers.notes();
+    const states = this.services.map(service => service.state(service.service === "dhcp" ? notes : []));
+    const text = JSON.stringify(states);
+    if (text === this.told) return;
+    this.told = text;
+    this.options.onServices(states);
   }
 
   private macOf(remoteAddress: string): MacAddress | null {
     const address = parseIpv4(remoteAddress);
-    const holder: ClientKey | undefined =
-      address === undefined ? undefined : this.dhcp.leases.holderOf(address);
-    return holder !== undefined && isMac(holder) ? holder : null;
+    if (address === undefined) return null;
+    const holder = this.book.leases.holderOf(address);
+    if (holder !== undefined && isMac(holder)) return holder;
+    return this.options.config.mode === "proxy" ? macOfNeighbour(address) : null;
   }
 
-  private report(mac: MacAddress | null, event: BootEvent): void {
-    const admitted = this.limiter.admit(mac ?? "strangers", event, this.clock());
-    if (admitted !== undefined) this.onEvent(mac, admitted);
-  }
+  private readonly report: EventSink = (mac: MacAddress | null, kind: string, describe: () => BootEvent) => {
+    const event = this.limiter.admitKind(mac ?? "strangers", kind, describe, this.options.clock());
+    if (event !== undefined) this.options.onEvent(mac, event);
+  };
+}
+
+function noSubnets(): DrpError {
+  return new DrpError("config.invalid", "no subnet to give addresses from", {
+    advice: "Add dhcp.subnets to drp.yaml (docs/config.md).",
+  });
 }

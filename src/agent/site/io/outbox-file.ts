@@ -25,9 +25,14 @@ export class OutboxFile {
     const { outbox, damagedLines } = decodeOutbox(await readJournal(path));
     if (damagedLines > 0) onDamage(damagedLines);
     outbox.forgetUpTo(keptSeq);
-    const journal = new LineJournal(path, COMPACT_AT_BYTES, function* () {
-      yield encodeOutboxHeader(outbox.nextSeq);
-      for (const entry of outbox.entries()) yield encodeOutboxEntry(entry);
+    const journal = new LineJournal({
+      path,
+      compactAtBytes: COMPACT_AT_BYTES,
+      keepReplaced: 0,
+      compactLines: function* () {
+        yield encodeOutboxHeader(outbox.nextSeq);
+        for (const entry of outbox.entries()) yield encodeOutboxEntry(entry);
+      },
     });
     await journal.compact();
     return new OutboxFile(outbox, journal);

@@ -1,0 +1,103 @@
+/** The ProxyDHCP server's sockets: hears DISCOVERs beside the server that owns the addresses, and answers on port 4011. */
+import { DecodeError, describeErrorChain } from "../../core/errors.ts";
+import { formatIpv4, UNSPECIFIED } from "../../core/ipv4.ts";
+import { clientKeyOf, isMac } from "../../dhcp/client-key.ts";
+import type { ReceivedOn } from "../../dhcp/decide.ts";
+import {
+  type DhcpSockets,
+  openDhcpSockets,
+  type Sender,
+  type ServedInterface,
+} from "../../dhcp/io/dhcp-sockets.ts";
+import type { EventSink } from "../../dhcp/io/exchange.ts";
+import { bindUdp, closeUdp } from "../../dhcp/io/udp.ts";
+import { type DhcpMessage, decodePacket, encodePacket } from "../../dhcp/packet.ts";
+import { chooseDestination } from "../../dhcp/transmit.ts";
+import { describeProxyDecision, proxyEventKind } from "../describe-proxy.ts";
+import { decideProxy, type ProxyPort, type ProxyState } from "../proxy.ts";
+
+export interface ProxyServerOptions {
+  readonly on: ServedInterface;
+  /** Whether no other interface is to be served. */
+  readonly alone: boolean;
+  readonly ports: { readonly dhcp: number; readonly proxyDhcp: number };
+  readonly state: ProxyState;
+  readonly onEvent: EventSink;
+}
+
+/** @throws {DrpError} port.in-use, port.forbidden, config.invalid */
+export async function startProxyServer(options: ProxyServerOptions): Promise<{ close(): Promise<void> }> {
+  const { on, ports } = options;
+  const receivedOn: ReceivedOn = { interfaceName: on.name, address: on.address };
+  const reportFailure = (error: Error) =>
+    options.onEvent(null, "proxy.failed", () => ({
+      kind: "proxy.failed",
+      summary: `no answer was sent: ${describeErrorChain(error)}`,
+      facts: { interface: on.name },
+    }));
+  const bootServer = await bindUdp({
+    address: formatIpv4(on.address),
+    port: ports.proxyDhcp,
+    service: "ProxyDHCP",
+    portKey: "dhcp.proxyPort",
+  });
+  const sockets: DhcpSockets = await openDhcpSockets({
+    on,
+    port: ports.dhcp,
+    service: "ProxyDHCP",
+    alone: options.alone,
+    onMessage: bytes => {
+      answer(bytes, "dhcp", (message, reply) => {
+        const { address, port } = chooseDestination(message);
+        sockets.send(reply, port, address, reportFailure);
+      });
+    },
+    onError: reportFailure,
+  }).catch(async error => {
+    await closeUdp(bootServer);
+    throw error;
+  });
+  bootServer.on("error", reportFailure);
+  bootServer.on("message", (bytes, from: Sender) => {
+    answer(bytes, "boot-server", (message, reply) => {
+      // EDK2 listens on the port that it sent from, 4011, and not on 68; a relay has an address of its own.
+      const relayed = message.giaddr !== UNSPECIFIED;
+      const address = relayed ? formatIpv4(message.giaddr) : from.address;
+      bootServer.send(reply, relayed ? ports.dhcp : from.port, address, error => {
+        if (error !== null) reportFailure(error);
+      });
+    });
+  });
+
+  function answer(
+    bytes: Uint8Array,
+    port: ProxyPort,
+    send: (message: DhcpMessage, bytes: Uint8Array) => void,
+  ) {
+    let message: DhcpMessage;
+    try {
+      message = decodePacket(bytes);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      options.onEvent(null, "proxy.malformed", () => ({
+        kind: "proxy.malformed",
+        summary: `not a DHCP message: ${error.message}`,
+        facts: { sizeBytes: bytes.length, interface: on.name },
+      }));
+      return;
+    }
+    const decision = decideProxy(message, port, receivedOn, options.state);
+    if (decision.kind === "reply") send(decision.message, encodePacket(decision.message, decision.maxBytes));
+    const client = clientKeyOf(message);
+    const mac = client !== undefined && isMac(client) ? client : null;
+    options.onEvent(mac, proxyEventKind(decision), () =>
+      describeProxyDecision(message, receivedOn, decision),
+    );
+  }
+
+  return {
+    close: async () => {
+      await Promise.all([sockets.close(), closeUdp(bootServer)]);
+    },
+  };
+}
