@@ -1,14 +1,14 @@
 /**
  * How much of a file is read at a time, so that any number of transfers together hold no more than a fixed amount of memory.
- * Each holds two pieces: one on its way to the client, one read ahead.
+ * A few transfers read one piece ahead of the one on its way; many keep disk and network busy without.
  */
 
 /** For all transfers together, at any number of them. */
-export const TRANSFER_MEMORY_BYTES = 64 * 1024 * 1024;
-/** Beyond this, larger pieces were no faster to one client or fifty (bench boot-http). */
-export const MAX_PIECE_BYTES = 1024 * 1024;
+export const TRANSFER_MEMORY_BYTES = 32 * 1024 * 1024;
+/** Beyond this, larger pieces were no faster, and each holds the event loop for longer (bench boot-http). */
+export const MAX_PIECE_BYTES = 512 * 1024;
 /** At TRANSFER_MEMORY_BYTES this is 4,096 transfers, the most connections that there are. */
-export const MIN_PIECE_BYTES = 8 * 1024;
+const MIN_PIECE_BYTES = 8 * 1024;
 
 /**
  * Powers of two, so that buffers of one size serve many transfers; grows again only at half the memory, so that one transfer
@@ -18,9 +18,14 @@ export const MIN_PIECE_BYTES = 8 * 1024;
  */
 export function choosePieceBytes(presentBytes: number, transfers: number): number {
   let pieceBytes = presentBytes;
-  while (pieceBytes > MIN_PIECE_BYTES && pieceBytes * 2 * transfers > TRANSFER_MEMORY_BYTES) pieceBytes /= 2;
-  while (pieceBytes < MAX_PIECE_BYTES && pieceBytes * 2 * 2 * transfers <= TRANSFER_MEMORY_BYTES / 2) {
+  while (pieceBytes > MIN_PIECE_BYTES && pieceBytes * transfers > TRANSFER_MEMORY_BYTES) pieceBytes /= 2;
+  while (pieceBytes < MAX_PIECE_BYTES && pieceBytes * 2 * transfers <= TRANSFER_MEMORY_BYTES / 2) {
     pieceBytes *= 2;
   }
   return pieceBytes;
+}
+
+/** Whether each transfer may hold two of the largest pieces. */
+export function mayReadAhead(transfers: number): boolean {
+  return 2 * MAX_PIECE_BYTES * transfers <= TRANSFER_MEMORY_BYTES;
 }

@@ -33,7 +33,7 @@ export interface BootHttpLimits {
   readonly headersMs: number;
   /** Between two requests. */
   readonly keepAliveMs: number;
-  /** In which a client must take a piece of a file, 8 KiB to 1 MiB (http-piece-size.ts). */
+  /** In which a client must take a piece of a file, 8 to 512 KiB (http-piece-size.ts). */
   readonly pieceMs: number;
   /** Not a byte in either direction. */
   readonly idleMs: number;
@@ -46,7 +46,7 @@ const LIMITS: BootHttpLimits = {
   headersMs: 10_000,
   // iPXE and the agent go on at once.
   keepAliveMs: 15_000,
-  // 17 KB/s alone, 140 bytes/s among thousands: slower than that, no machine boots.
+  // 9 KB/s where few fetch, 140 bytes/s among thousands: slower than that, no machine boots.
   pieceMs: 60_000,
   // The machine was switched off. Later than `pieceMs`, which can say what it waited for.
   idleMs: 75_000,
