@@ -92,6 +92,10 @@ export class AddressPool {
     return this.byAddress.values();
   }
 
+  countHeld(): { readonly addresses: number; readonly clients: number } {
+    return { addresses: this.byAddress.size, clients: this.addressByClient.size };
+  }
+
   holdAt(address: Ipv4): Hold | undefined {
     return this.byAddress.get(address);
   }

@@ -111,6 +111,15 @@ export class LeaseIndex {
     return live;
   }
 
+  /** How much is remembered, over all subnets. */
+  countHeld(): { readonly addresses: number; readonly clients: number } {
+    const counts = [...this.pools.values()].map(pool => pool.countHeld());
+    return {
+      addresses: counts.reduce((sum, { addresses }) => sum + addresses, 0),
+      clients: counts.reduce((sum, { clients }) => sum + clients, 0),
+    };
+  }
+
   /** What a compacted journal must hold: leases, also expired ones (who had what), revocations, and addresses that rest. */
   durableChanges(): DurableChange[] {
     return [...this.pools.values()].flatMap(pool => pool.durableChanges());
