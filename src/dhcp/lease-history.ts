@@ -27,47 +27,42 @@ export interface LeaseHistoryEntry {
 }
 
 /**
- * Collects the answer to one query, journal by journal, from the newest to the oldest. Compaction repeats at the beginning of
- * a journal what the one before it ended with, and may repeat the change that brought it about: each is told once. Changes
- * without a time are not told, because nobody knows when they were.
+ * Collects the answer to one query from journals in any order. Compaction repeats at the beginning of a journal what the one
+ * before it ended with, and may repeat the change that brought it about: each is told once, in the order of the clock that
+ * was set at the time. Changes without a time are not told, because nobody knows when they were.
  */
 export class LeaseHistory {
   private readonly query: LeaseHistoryQuery;
-  /** Newest first. While it is not complete nothing was left out, so it knows every repetition. */
-  private readonly found = new Map<string, LeaseHistoryEntry>();
+  private found = new Map<string, LeaseHistoryEntry>();
 
   constructor(query: LeaseHistoryQuery) {
     this.query = query;
   }
 
-  /** Whether older journals can add nothing. */
+  /** For who goes from the newest changes to the oldest: whether older ones can add nothing. */
   get isComplete(): boolean {
     return this.found.size >= this.query.limit;
   }
 
-  /** @param changes of one journal, in the order in which they were written */
+  /** @param changes of one journal, in the order in which they were written; any number of them costs no more memory */
   addJournal(changes: Iterable<DurableChange>): void {
-    const { limit } = this.query;
-    let newest = new Map<string, LeaseHistoryEntry>();
     for (const change of changes) {
       const entry = asEntry(change);
       if (entry === undefined || !this.isAskedFor(entry)) continue;
-      const key = `${entry.at} ${entry.address} ${entry.client} ${entry.what}`;
-      // Taken out first: what is repeated counts where it stands last.
-      newest.delete(key);
-      if (!this.found.has(key)) newest.set(key, entry);
-      // A long journal costs no more memory than two answers.
-      if (newest.size >= 2 * limit) newest = new Map([...newest].slice(-limit));
-    }
-    for (const [key, entry] of [...newest].toReversed()) {
-      if (this.isComplete) return;
-      this.found.set(key, entry);
+      this.found.set(`${entry.at} ${entry.address} ${entry.client} ${entry.what}`, entry);
+      if (this.found.size > 2 * this.query.limit) this.found = new Map(this.newest().toReversed());
     }
   }
 
   /** Newest first, at most as many as were asked for. */
   entries(): LeaseHistoryEntry[] {
-    return [...this.found.values()];
+    return this.newest().map(([, entry]) => entry);
+  }
+
+  /** What was written later comes first where the clock makes no difference. */
+  private newest(): [string, LeaseHistoryEntry][] {
+    const byTime = [...this.found].toReversed().toSorted(([, a], [, b]) => b.at - a.at);
+    return byTime.slice(0, this.query.limit);
   }
 
   private isAskedFor({ address, client }: LeaseHistoryEntry): boolean {
