@@ -1,5 +1,5 @@
 /** Lines of a journal: a checksum before each one's JSON, so that a torn or rotten line is known. Knows no file. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** 32 bits of SHA-256: nobody is kept from forging one. */
 const CHECKSUM_LENGTH = 8;
@@ -29,5 +29,5 @@ export function* splitLines(
 }
 
 function checksum(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, CHECKSUM_LENGTH);
+  return hash("sha256", text).slice(0, CHECKSUM_LENGTH);
 }

@@ -1,5 +1,6 @@
 /** The boot process: DHCP and TFTP on their own event loop, so that no fsync, hash or install delays an offer. */
 
+import { constants, setPriority } from "node:os";
 import type { FromBootProcess, ScriptQuestion, ToBootProcess } from "./boot-process-messages.ts";
 import { carryError } from "./carried-error.ts";
 import { BootServices } from "./io/boot-services.ts";
@@ -10,6 +11,7 @@ export async function runBootProcess(): Promise<number> {
     process.stderr.write('drp: "boot-process" is started by "drp serve", not by hand\n');
     return 2;
   }
+  goFirst();
   const tell = (message: FromBootProcess) => {
     // The parent may be gone already; then "disconnect" follows.
     process.send?.(message, undefined, {}, () => {});
@@ -52,6 +54,15 @@ export async function runBootProcess(): Promise<number> {
   await new Promise(resolve => process.once("disconnect", resolve));
   await services?.close();
   return 0;
+}
+
+/** A machine waits seconds for its address; images, hashes and the hub can wait. Without the right to it, nothing changes. */
+function goFirst(): void {
+  try {
+    setPriority(constants.priority.PRIORITY_HIGH);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ERR_SYSTEM_ERROR")) throw error;
+  }
 }
 
 async function answer(

@@ -14,9 +14,7 @@ import { neighbourTableSize, readNeighbours } from "./neighbour-table.ts";
 export type ProbeOutcome =
   | { readonly kind: "free" }
   /** @member mac null behind a relay */
-  | { readonly kind: "taken"; readonly mac: MacAddress | null }
-  /** Too many at once: nothing was asked. */
-  | { readonly kind: "unprobed" };
+  | { readonly kind: "taken"; readonly mac: MacAddress | null };
 
 export interface ProbeQuestion {
   readonly address: Ipv4;
@@ -42,9 +40,13 @@ export class ConflictProber {
   private entries = 0;
   private reading: Promise<Neighbours> | undefined;
 
+  /** Too many probes at once would fill the kernel's table: then nothing is asked. */
+  get isBusy(): boolean {
+    return this.entries >= this.maxEntries;
+  }
+
   /** Never rejects. */
   async probe(question: ProbeQuestion): Promise<ProbeOutcome> {
-    if (this.entries >= this.maxEntries) return { kind: "unprobed" };
     this.entries++;
     setTimeout(() => this.entries--, ENTRY_STAYS_MS).unref();
     // What the table held before may be years old: only an entry that comes now is an answer.

@@ -52,9 +52,9 @@ export async function openDhcpSockets(door: DhcpDoor): Promise<DhcpSockets> {
     await closeUdp(own);
     throw error;
   }
-  own.on("message", (bytes, from) => door.onMessage(bytes, from, false));
-  broadcasts.on("message", (bytes, from: RemoteInfo) =>
-    door.onMessage(bytes, { address: plainIpv4(from.address), port: from.port }, true),
+  own.on("message", (bytes, from) => hear(door, bytes, from, false));
+  broadcasts.on("message", (bytes, { address, port }: RemoteInfo) =>
+    hear(door, bytes, { address: plainIpv4(address), port }, true),
   );
   for (const socket of [own, broadcasts]) socket.on("error", door.onError);
   let open = true;
@@ -70,6 +70,15 @@ export async function openDhcpSockets(door: DhcpDoor): Promise<DhcpSockets> {
       await Promise.all([closeUdp(own), closeUdp(broadcasts)]);
     },
   };
+}
+
+/** A message that nobody foresaw must not end the service for everybody else. */
+function hear(door: DhcpDoor, bytes: Uint8Array, from: Sender, broadcast: boolean): void {
+  try {
+    door.onMessage(bytes, from, broadcast);
+  } catch (error) {
+    door.onError(error instanceof Error ? error : new Error(String(error)));
+  }
 }
 
 async function bindBroadcasts({ on, port, service, alone }: DhcpDoor): Promise<Socket> {

@@ -106,8 +106,9 @@ export class DhcpExchange {
       return;
     }
     if (change !== null) this.options.state().leases.apply(change);
-    if (decision.kind === "reply" && decision.probe !== null) void this.probeFirst(passage, decision);
-    else this.finish(passage, decision);
+    if (decision.kind !== "reply" || decision.probe === null) this.finish(passage, decision);
+    else if (this.options.prober.isBusy) this.finish(passage, decision, "no: too many at once");
+    else void this.probeFirst(passage, decision);
   }
 
   private finish(passage: Passage, decision: DhcpReply | DhcpSilence, probed?: string): void {
@@ -143,8 +144,8 @@ export class DhcpExchange {
     // A lease that came meanwhile (the client remembered one) is worth more than this offer.
     const isStillOffered =
       leases.holderOf(probe) === change.client && leases.liveLeaseAt(probe, clock()) === undefined;
-    if (outcome.kind === "free" && isStillOffered) leases.apply({ ...change, probed: true });
-    this.finish(passage, decision, outcome.kind === "free" ? "nobody is there" : "no: too many at once");
+    if (isStillOffered) leases.apply({ ...change, probed: true });
+    this.finish(passage, decision, "nobody is there");
   }
 
   /** Somebody uses the address: nobody gets it for a while, and the client is decided about again. */

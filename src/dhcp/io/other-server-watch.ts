@@ -116,7 +116,7 @@ export class OtherServerWatch {
 
   private async resolveAndNote(server: Ipv4, receivedOn: ReceivedOn, how: string): Promise<void> {
     const { prober, clock, onEvent, onChanged } = this.options;
-    const isNew = !this.servers.knows(server);
+    const isNew = !this.servers.knows(server) && !prober.isBusy;
     const from = receivedOn.address;
     const found = isNew ? await prober.probe({ address: server, client: null, from }) : undefined;
     const mac = found?.kind === "taken" ? found.mac : null;

@@ -1,5 +1,5 @@
 /** UDP sockets whose failures to bind say what to do. */
-import { createSocket, type Socket } from "node:dgram";
+import { createSocket, type Socket, type SocketOptions } from "node:dgram";
 import { once } from "node:events";
 import { DrpError } from "../../core/errors.ts";
 
@@ -22,9 +22,14 @@ export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
  * @throws {DrpError} port.in-use, port.forbidden, config.invalid
  */
 export async function bindUdp(binding: UdpBinding): Promise<Socket> {
-  const socket = createSocket({ type: "udp4", recvBufferSize: RECEIVE_BUFFER_BYTES });
+  const socket = createSocket({ type: "udp4", recvBufferSize: RECEIVE_BUFFER_BYTES, lookup: asItIs });
   return await bindSocket(socket, binding, () => socket.bind(binding.port, binding.address));
 }
+
+/** We send to addresses, never to names: Node's own look-up costs a turn of the event loop for each datagram. */
+const asItIs: NonNullable<SocketOptions["lookup"]> = (address, _options, callback) => {
+  callback(null, address, 4);
+};
 
 /** Waits for a bind; a socket that could not be bound is closed. @throws as `bindUdp` */
 export async function bindSocket(socket: Socket, binding: UdpBinding, bind: () => void): Promise<Socket> {
