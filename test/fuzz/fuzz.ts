@@ -1,0 +1,225 @@
+/**
+ * Fuzzes the real boot process on real sockets, in network namespaces out of which no packet leads: what it must show is that
+ * it does not end, does not grow, and goes on serving good clients.
+ */
+import { execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { type Ipv4, parseIpv4, parseIpv4Network } from "../../src/core/ipv4.ts";
+import type { BootProcessConfig, DhcpMode } from "../../src/pxe/boot-process-messages.ts";
+import { type BootProcess, startBootProcess } from "../../src/pxe/io/boot-process.ts";
+import { makeNetwork, runIn, type TestNetwork } from "../pxe/helpers/network.ts";
+import type { Attack, Progress, Target } from "./attack.ts";
+
+const run = promisify(execFile);
+const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
+const ATTACK = new URL("attack.ts", import.meta.url).pathname;
+
+export interface FuzzOptions {
+  /** To each target. */
+  readonly packets: number;
+  readonly seed: number;
+  readonly targets: readonly Target[];
+  /** One line of progress, for people. */
+  readonly say: (line: string) => void;
+}
+
+export interface TargetReport extends Progress {
+  readonly target: Target;
+  readonly seconds: number;
+  /** Packets that the kernel threw away before the server read them. */
+  readonly overflowed: number;
+  /** Memory at the end less that after the first quarter, when what grows once has grown. */
+  readonly growthMegabytes: number;
+  /** The same process from the first packet to the last exchange. */
+  readonly alive: boolean;
+}
+
+export const ALL_TARGETS: readonly Target[] = ["dhcp", "tftp", "transfer", "proxy-dhcp"];
+
+/** ProxyDHCP is another mode of the server. */
+const MODE: Readonly<Record<Target, DhcpMode>> = {
+  dhcp: "server",
+  tftp: "server",
+  transfer: "server",
+  "proxy-dhcp": "proxy",
+};
+const PORT: Readonly<Record<Target, number | undefined>> = {
+  dhcp: 67,
+  tftp: 69,
+  transfer: undefined,
+  "proxy-dhcp": 4011,
+};
+const WARM_UP_SHARE = 0.25;
+
+/** @throws {Error} saying which good client was not served, of which target, by which seed */
+export async function fuzz(options: FuzzOptions): Promise<TargetReport[]> {
+  await using network = await makeNetwork();
+  await runIn(network.clientNamespace, "ip", "addr", "add", "10.77.0.66/16", "dev", "lan0");
+  await runIn(network.clientNamespace, "ip", "route", "replace", "255.255.255.255", "dev", "lan0");
+  const folder = await mkdtemp(join(tmpdir(), "drp-fuzz-"));
+  const reports: TargetReport[] = [];
+  try {
+    await writeFile(join(folder, "small.bin"), randomBytes(20_000));
+    await writeFile(join(folder, "large.bin"), randomBytes(400_000));
+    for (const target of options.targets) {
+      reports.push(await fuzzTarget(target, options, network, folder));
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  return reports;
+}
+
+async function fuzzTarget(
+  target: Target,
+  { packets, seed, say }: FuzzOptions,
+  network: TestNetwork,
+  folder: string,
+): Promise<TargetReport> {
+  const ends: string[] = [];
+  const boot = await start(MODE[target], network, folder, how => ends.push(how));
+  const startedAt = performance.now();
+  try {
+    const pid = await processIn(network.serverNamespace);
+    let warm: number | undefined;
+    let last: Progress = { sent: 0, exchanges: 0, retries: 0 };
+    const attack: Attack = {
+      target,
+      packets,
+      seed,
+      serverAddress: "10.77.0.1",
+      goodAddress: "10.77.0.9",
+      hostileAddress: "10.77.0.66",
+      smallFile: join(folder, "small.bin"),
+      largeFile: join(folder, "large.bin"),
+      bootFile: "small.bin",
+    };
+    for await (const progress of runAttack(network, attack)) {
+      last = progress;
+      if (warm === undefined && progress.sent >= packets * WARM_UP_SHARE) warm = await residentMegabytes(pid);
+    }
+    const port = PORT[target];
+    const report: TargetReport = {
+      ...last,
+      target,
+      seconds: (performance.now() - startedAt) / 1000,
+      overflowed: port === undefined ? 0 : await overflowed(pid, port),
+      growthMegabytes: (await residentMegabytes(pid)) - (warm ?? Number.NaN),
+      alive: ends.length === 0 && (await processIn(network.serverNamespace)) === pid,
+    };
+    say(formatReport(report));
+    return report;
+  } catch (error) {
+    const ended = ends.length === 0 ? "" : ` (the server ended: ${ends.join(", ")})`;
+    throw new Error(`target ${target}, seed ${seed}${ended}`, { cause: error });
+  } finally {
+    await boot.stop();
+  }
+}
+
+export function formatReport(report: TargetReport): string {
+  const { target, sent, seconds, exchanges, retries, overflowed, growthMegabytes, alive } = report;
+  return (
+    `${target}: ${sent} packets in ${seconds.toFixed(1)} s, ${overflowed} of them lost to a full queue; ` +
+    `${exchanges} good exchanges, ${retries} of them asked again; memory ${growthMegabytes >= 0 ? "+" : ""}` +
+    `${growthMegabytes.toFixed(1)} MB; ${alive ? "alive" : "DEAD"}`
+  );
+}
+
+async function* runAttack(network: TestNetwork, attack: Attack): AsyncGenerator<Progress> {
+  const args = ["netns", "exec", network.clientNamespace, process.execPath, ATTACK, JSON.stringify(attack)];
+  const child = spawn("ip", args, { stdio: ["ignore", "pipe", "pipe"] });
+  const exited = once(child, "exit");
+  const complaints: Buffer[] = [];
+  child.stderr.on("data", bytes => complaints.push(bytes));
+  try {
+    for await (const line of createInterface(child.stdout)) yield JSON.parse(line) as Progress;
+    const [code] = await exited;
+    if (code !== 0) throw new Error(Buffer.concat(complaints).toString());
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
+
+async function start(
+  mode: DhcpMode,
+  network: TestNetwork,
+  folder: string,
+  onExit: (how: string) => void,
+): Promise<BootProcess> {
+  const namespaced = ["netns", "exec", network.serverNamespace, process.execPath, MAIN, "boot-process"];
+  const boot = await startBootProcess({
+    command: ["ip", ...namespaced],
+    config: config(mode, folder),
+    onEvent: () => {},
+    scriptFor: async () => "# nothing\n",
+    onExit,
+  });
+  const off = boot.services.find(service => service.state === "off");
+  if (off?.state !== "off") return boot;
+  await boot.stop();
+  throw new Error(`${off.service} is off: ${off.error.message}`);
+}
+
+function config(mode: DhcpMode, folder: string): BootProcessConfig {
+  return {
+    interfaces: [{ name: "lan0", address: address("10.77.0.1") }],
+    mode,
+    ports: { dhcp: 67, proxyDhcp: 4011, tftp: 69 },
+    leaseJournal: join(folder, `leases-${mode}.journal`),
+    settings: {
+      subnets: [
+        {
+          network: parseIpv4Network("10.77.0.0/16") ?? fail("10.77.0.0/16"),
+          // Fewer addresses than hostile machines: the pool runs dry too.
+          pools: [{ first: address("10.77.1.0"), last: address("10.77.8.255") }],
+          exclusions: [],
+          reservations: [],
+          router: null,
+          dns: [],
+          leaseSeconds: 600,
+          options: [],
+        },
+      ],
+      classes: [],
+      bootPort: 8091,
+      loaders: { ipxe: { "x64-uefi": "small.bin" }, signed: {} },
+      loader: "auto",
+      tftpFiles: new Map(["small.bin", "large.bin"].map(name => [name, join(folder, name)])),
+      bootAnswers: new Map(),
+      unknown: { kind: "boot" },
+    },
+  };
+}
+
+async function processIn(namespace: string): Promise<number> {
+  const { stdout } = await run("ip", ["netns", "pids", namespace]);
+  return Number(stdout.split("\n")[0]);
+}
+
+async function residentMegabytes(pid: number): Promise<number> {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8")) ?? [];
+  return (Number(kilobytes) * 1024) / 1e6;
+}
+
+/** The kernel's count of drops, of all sockets with that port: the last column of /proc/PID/net/udp. */
+async function overflowed(pid: number, port: number): Promise<number> {
+  const table = await readFile(`/proc/${pid}/net/udp`, "utf8");
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  const sockets = table.split("\n").filter(line => line.slice(0, 25).includes(local));
+  return sockets.reduce((sum, line) => sum + Number(line.trim().split(/ +/).at(-1)), 0);
+}
+
+function address(text: string): Ipv4 {
+  return parseIpv4(text) ?? fail(text);
+}
+
+function fail(text: string): never {
+  throw new Error(`${text} is no address`);
+}
