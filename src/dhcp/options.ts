@@ -41,18 +41,26 @@ export type DhcpOptions = ReadonlyMap<number, Uint8Array>;
 export type OptionEntry = readonly [code: number, value: Uint8Array];
 
 export function ipv4Value(...addresses: readonly Ipv4[]): Uint8Array {
-  const value = Buffer.alloc(addresses.length * 4);
+  const value = new Uint8Array(addresses.length * 4);
   addresses.forEach((address, index) => {
-    value.writeUInt32BE(address, index * 4);
+    writeUint32(value, index * 4, address);
   });
   return value;
 }
 
 /** @param value 0 … 2^32-1; more is cut to 2^32-1, which DHCP reads as "for ever" */
 export function uint32Value(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(Math.min(value, 0xffffffff));
+  const bytes = new Uint8Array(4);
+  writeUint32(bytes, 0, Math.min(value, 0xffffffff));
   return bytes;
+}
+
+/** By hand: a DataView, or a Buffer, for each of a reply's ten values cost more than the rest of the reply. */
+function writeUint32(bytes: Uint8Array, offset: number, value: number): void {
+  bytes[offset] = value >>> 24;
+  bytes[offset + 1] = value >>> 16;
+  bytes[offset + 2] = value >>> 8;
+  bytes[offset + 3] = value;
 }
 
 export function textValue(text: string): Uint8Array {
@@ -73,9 +81,14 @@ export function readUint16(options: DhcpOptions, code: number): number | undefin
 
 /** Undefined when the option is absent or has another length than four bytes. */
 export function readIpv4(options: DhcpOptions, code: number): Ipv4 | undefined {
-  const value = options.get(code);
+  return ipv4Of(options.get(code));
+}
+
+/** Undefined for anything but four bytes. */
+export function ipv4Of(value: Uint8Array | undefined): Ipv4 | undefined {
   if (value?.length !== 4) return undefined;
-  return new DataView(value.buffer, value.byteOffset, 4).getUint32(0) as Ipv4;
+  const [a = 0, b = 0, c = 0, d = 0] = value;
+  return (((a << 24) | (b << 16) | (c << 8) | d) >>> 0) as Ipv4;
 }
 
 /** Text up to the first NUL, a byte per character: senders pad with NUL and nobody says which encoding it is. */

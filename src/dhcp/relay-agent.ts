@@ -1,6 +1,6 @@
 /** What a relay says in option 82 of the client that it speaks for (RFC 3046). The option itself is echoed, never rebuilt. */
 import type { Ipv4 } from "../core/ipv4.ts";
-import { type DhcpOptions, OPTION } from "./options.ts";
+import { type DhcpOptions, ipv4Of, OPTION } from "./options.ts";
 
 export interface RelayAgent {
   /** Sub-option 1: the relay's port, VLAN or line, in the relay's own encoding. */
@@ -30,12 +30,7 @@ export function readRelayAgent(options: DhcpOptions): RelayAgent | undefined {
   return {
     circuitId: found.get(SUB_OPTION.circuitId),
     remoteId: found.get(SUB_OPTION.remoteId),
-    linkSelection: asAddress(found.get(SUB_OPTION.linkSelection)),
-    serverOverride: asAddress(found.get(SUB_OPTION.serverOverride)),
+    linkSelection: ipv4Of(found.get(SUB_OPTION.linkSelection)),
+    serverOverride: ipv4Of(found.get(SUB_OPTION.serverOverride)),
   };
-}
-
-function asAddress(value: Uint8Array | undefined): Ipv4 | undefined {
-  if (value?.length !== 4) return undefined;
-  return new DataView(value.buffer, value.byteOffset, 4).getUint32(0) as Ipv4;
 }
