@@ -39,7 +39,7 @@ function heading(message: DhcpMessage, names: Names): string {
     ...address("siaddr", message.siaddr),
     ...address("giaddr", message.giaddr),
     ...(message.sname === "" ? [] : [`sname=${message.sname}`]),
-    ...(message.file === "" ? [] : [`file=${nameMacs(message.file, names)}`]),
+    ...(message.file === "" ? [] : [`file=${names.nameMacs(message.file)}`]),
   ].join(" ");
 }
 
@@ -78,18 +78,12 @@ const text: Show = (value, names) => {
       byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`,
     )
     .join("");
-  return nameMacs(nameVersions(shown), names);
+  return names.nameMacs(nameVersions(shown));
 };
 
 /** "udhcp 1.35.0" and the like: a new version of a client changes nothing that we answer. */
 function nameVersions(shown: string): string {
   return shown.replace(/\b(udhcp|dhcpcd)[ -]\d[\w.]*/, "$1 VERSION");
-}
-
-function nameMacs(shown: string, names: Names): string {
-  return shown.replaceAll(/\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b/g, mac =>
-    names.of("client", mac.replaceAll(":", "")),
-  );
 }
 
 const addresses: Show = value => {

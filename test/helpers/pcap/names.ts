@@ -13,4 +13,11 @@ export class Names {
     names.set(value, name);
     return name;
   }
+
+  /** The text with each hardware address in it named, also where an URL has its colons escaped. */
+  nameMacs(text: string): string {
+    return text.replaceAll(/\b[0-9a-f]{2}(?:(?::|%3a)[0-9a-f]{2}){5}\b/gi, mac =>
+      this.of("client", mac.toLowerCase().replaceAll(/:|%3a/g, "")),
+    );
+  }
 }

@@ -115,7 +115,9 @@ class Exchange {
     this.connections.set(key, connection);
     const heads = (isRequest ? connection.requests : connection.responses).add(packet);
     for (const head of heads) {
-      this.lines.push(`${this.endpoint(from)} → ${this.endpoint(to)}  ${this.plain(head.startLine)}`);
+      this.lines.push(
+        `${this.endpoint(from)} → ${this.endpoint(to)}  ${this.names.nameMacs(head.startLine)}`,
+      );
       for (const name of TOLD_FIELDS) {
         const value = head.fields.get(name);
         if (value !== undefined) this.lines.push(`    ${name}: ${this.field(name, value)}`);
@@ -140,12 +142,6 @@ class Exchange {
 
   private field(name: string, value: string): string {
     return ETAG_FIELDS.has(name) ? this.names.of("etag", value) : value;
-  }
-
-  private plain(startLine: string): string {
-    return startLine.replaceAll(/\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b/g, mac =>
-      this.names.of("client", mac.replaceAll(":", "")),
-    );
   }
 }
 

@@ -111,7 +111,7 @@ describe.skipIf(missing !== undefined)("DHCP clients", () => {
   });
 
   itWith("perfdhcp", "perfdhcp's first four messages", async () => {
-    const args = ["-4", "-l", "lan0", "-r", "1", "-R", "1", "-n", "1", "-W", "200000", "10.77.0.1"];
+    const args = ["-4", "-l", "lan0", "-r", "1", "-R", "1", "-n", "1", "-W", "1500000", "10.77.0.1"];
     await runIn(network.clientNamespace, "ip", "addr", "add", "10.77.0.9/16", "dev", "lan0");
     // Its exit code says whether it reached the rate that it was asked for.
     const printed = await runIn(network.clientNamespace, "perfdhcp", ...args).catch(

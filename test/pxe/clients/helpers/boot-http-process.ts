@@ -1,6 +1,6 @@
 /**
  * Boot HTTP as a process of its own, so that it can run inside a network namespace. Serves one file as a loader and as a
- * chunk, and refuses every machine its boot. "ready" is its first line; it ends with its stdin.
+ * chunk, and refuses every machine its boot. "ready" is its first line, each event's kind a further one; it ends with its stdin.
  *
  * Arguments: the address to listen on, the port, the file.
  */
@@ -13,7 +13,7 @@ const server = await startBootHttp({
   findFile: path => (path === "/loaders/ipxe.efi" ? file : undefined),
   findChunk: async () => file,
   scriptFor: async () => ({ kind: "refused", reason: "this is a test" }),
-  onEvent: () => {},
+  onEvent: (_mac, _remoteAddress, { kind }) => void process.stdout.write(`${kind}\n`),
   clock: Date.now,
 });
 process.stdout.write("ready\n");

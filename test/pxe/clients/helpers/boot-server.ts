@@ -82,17 +82,17 @@ export async function startBootServer(
 
 function settings(folder: string, reservations: readonly Reservation[]): BootSettings {
   const loaders = {
-    bios: "undionly.kpxe",
-    "x64-uefi": "ipxe.efi",
-    "arm64-uefi": "shimaa64.efi",
+    ipxe: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" },
+    signed: { "arm64-uefi": "shimaa64.efi" },
   };
+  const names = [loaders.ipxe, loaders.signed].flatMap(files => Object.values(files));
   return {
     subnets: [subnet("10.77", reservations), subnet("10.99", [])],
     classes: [],
     loader: "auto",
     bootPort: 8091,
     loaders,
-    tftpFiles: new Map(Object.values(loaders).map(name => [name, join(folder, "loader")])),
+    tftpFiles: new Map(names.map(name => [name, join(folder, "loader")])),
     bootAnswers: new Map(),
     unknown: { kind: "boot" },
   };
