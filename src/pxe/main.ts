@@ -1,9 +1,9 @@
 /** The boot process: DHCP and TFTP on their own event loop, so that no fsync, hash or install delays an offer. */
 
-import { constants, setPriority } from "node:os";
 import type { FromBootProcess, ScriptQuestion, ToBootProcess } from "./boot-process-messages.ts";
 import { carryError } from "./carried-error.ts";
 import { BootServices } from "./io/boot-services.ts";
+import { goFirst } from "./io/go-first.ts";
 
 /** Ends when the parent ends, however that happens: the IPC channel closes. @returns the exit code */
 export async function runBootProcess(): Promise<number> {
@@ -42,6 +42,9 @@ export async function runBootProcess(): Promise<number> {
       case "configure":
         services?.configure(message.settings);
         return;
+      case "loader-sent":
+        services?.hearFetched(message.mac, message.file);
+        return;
       case "question":
         void answer(services, message).then(tell);
         return;
@@ -56,15 +59,6 @@ export async function runBootProcess(): Promise<number> {
   return 0;
 }
 
-/** A machine waits seconds for its address; images, hashes and the hub can wait. Without the right to it, nothing changes. */
-function goFirst(): void {
-  try {
-    setPriority(constants.priority.PRIORITY_HIGH);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ERR_SYSTEM_ERROR")) throw error;
-  }
-}
-
 async function answer(
   services: BootServices | undefined,
   message: Extract<ToBootProcess, { kind: "question" }>,
@@ -73,6 +67,8 @@ async function answer(
   try {
     if (services === undefined) throw new Error("the boot process has no configuration yet");
     switch (message.question) {
+      case "mac-of":
+        return { kind: "answer", id, answer: services.macOf(message.ask.remoteAddress) };
       case "list-leases":
         return { kind: "answer", id, answer: services.book.liveLeases() };
       case "lease-history":
