@@ -1,10 +1,15 @@
 /** Which wire a client is on, and so from which subnet it is answered. */
 import { type Ipv4, UNSPECIFIED } from "../core/ipv4.ts";
-import type { ReceivedOn } from "./decide.ts";
 import { OPTION, readIpv4 } from "./options.ts";
 import type { DhcpMessage } from "./packet.ts";
 import type { RelayAgent } from "./relay-agent.ts";
 import { findSubnet, type Subnet } from "./subnet.ts";
+
+/** How a message came: at which address of ours. */
+interface Arrival {
+  readonly address: Ipv4;
+  readonly broadcast?: boolean;
+}
 
 /**
  * In this order: what its relay says (option 82.5; RFC 3527 §3 puts it before all others), the subnet that it asks for itself
@@ -17,7 +22,7 @@ import { findSubnet, type Subnet } from "./subnet.ts";
 export function clientLink(
   message: DhcpMessage,
   relay: RelayAgent | undefined,
-  receivedOn: ReceivedOn,
+  receivedOn: Arrival,
   subnets: readonly Subnet[],
 ): Ipv4 {
   const named = relay?.linkSelection ?? readIpv4(message.options, OPTION.subnetSelection);
