@@ -7,6 +7,7 @@ const ALONE = [
   "test/boot/grub-choice.test.ts",
   "test/pxe/{network,interfaces,dhcp-conflict,other-server,proxy-network}.test.ts",
   "test/pxe/clients/*.test.ts",
+  "test/fuzz/fuzz.test.ts",
 ];
 
 /** These end a test that hangs; none is a bar. A busy host needs seconds for each process that a test starts. */

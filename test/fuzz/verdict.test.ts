@@ -1,0 +1,27 @@
+import { expect, it } from "vitest";
+import type { TargetReport } from "./fuzz.ts";
+import { findFaults } from "./verdict.ts";
+
+const GOOD: TargetReport = {
+  target: "dhcp",
+  sent: 1000,
+  exchanges: 8,
+  retries: 0,
+  seconds: 1,
+  overflowed: 0,
+  growthMegabytes: -2,
+  alive: true,
+};
+
+it("findFaults() finds none where the server lives, serves and does not grow", () => {
+  expect(findFaults(GOOD)).toEqual([]);
+});
+
+it.each([
+  [{ alive: false }, "not the one that was started"],
+  [{ growthMegabytes: 31 }, "memory grew by 31.0 MB"],
+  [{ growthMegabytes: Number.NaN }, "memory grew by NaN MB"],
+  [{ overflowed: 11 }, "11 of 1000 packets never reached the server"],
+])("findFaults() names %j", (change, fault) => {
+  expect(findFaults({ ...GOOD, ...change })).toEqual([expect.stringContaining(fault)]);
+});
