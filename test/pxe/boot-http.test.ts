@@ -78,6 +78,23 @@ describe("the boot HTTP server", () => {
     expect((await readFile(local)).equals(KERNEL)).toBe(true);
   });
 
+  it.skipIf(whyNoProgram("curl") !== undefined)("gives curl what it asks for, however it asks", async () => {
+    const curl = async (...args: string[]) => {
+      const options = { encoding: "buffer", maxBuffer: 10_000_000 } as const;
+      return (await run("curl", ["-s", "-S", ...args, `${base}/ramdisk/vmlinuz`], options)).stdout;
+    };
+    expect((await curl("--http1.0")).equals(KERNEL)).toBe(true);
+    expect(await curl("-r", "5-9")).toEqual(KERNEL.subarray(5, 10));
+    expect(await curl("-r", "-3")).toEqual(KERNEL.subarray(-3));
+    expect((await curl("-r", "0-1,5-6")).equals(KERNEL)).toBe(true);
+    expect((await curl("--limit-rate", "10M")).equals(KERNEL)).toBe(true);
+    expect((await curl("-I")).toString()).toMatch(/^content-length: 700000\r$/im);
+    expect((await curl("-w", "%{http_code}", "-o", join(folder, "no"), "-d", "x=1")).toString()).toBe("405");
+    expect(
+      (await curl("-w", "%{http_code}", "-o", join(folder, "no"), "-T", join(folder, "kernel"))).toString(),
+    ).toBe("405");
+  });
+
   it("does not send again what the client has, nor a part of another version", async () => {
     const etag = (await get("/ramdisk/vmlinuz", {}, "HEAD")).headers.get("etag") ?? "";
     expect((await get("/ramdisk/vmlinuz", { "if-none-match": etag })).status).toBe(304);
