@@ -10,7 +10,9 @@ import type { ClientClass } from "../dhcp/client-class.ts";
 import type { Lease } from "../dhcp/lease-change.ts";
 import type { LeaseHistoryEntry, LeaseHistoryQuery } from "../dhcp/lease-history.ts";
 import type { Subnet } from "../dhcp/subnet.ts";
-import type { BootAnswer, LoaderFiles } from "./decide.ts";
+import type { BootAnswer, LoaderChoice, LoaderFiles } from "./decide.ts";
+
+export type { LoaderChoice } from "./decide.ts";
 
 /** What may change while the process runs. */
 export interface BootSettings {
@@ -26,12 +28,6 @@ export interface BootSettings {
   /** For machines that are not among `bootAnswers`. */
   readonly unknown: BootAnswer;
 }
-
-/**
- * What PXE and HTTP clients load first. "auto": iPXE where there is one for the firmware, else the signed shim and GRUB.
- * "signed": for UEFI always these, which Secure Boot accepts.
- */
-export type LoaderChoice = "auto" | "ipxe" | "signed";
 
 /** "server": we own the addresses. "proxy": another server does, and we add what to boot. "off": neither. */
 export type DhcpMode = "server" | "proxy" | "off";
@@ -69,6 +65,8 @@ export interface ScriptQuestion {
 
 /** Questions of the parent and their answers, by kind. */
 export interface ParentQuestions {
+  /** Whose address it is, by its lease, or by the neighbour table where another server gives the addresses. */
+  readonly "mac-of": { readonly ask: { readonly remoteAddress: string }; readonly answer: MacAddress | null };
   readonly "list-leases": { readonly ask: null; readonly answer: readonly Lease[] };
   readonly "lease-history": {
     readonly ask: LeaseHistoryQuery;
@@ -83,6 +81,8 @@ export type ParentQuestion = keyof ParentQuestions;
 export type ToBootProcess =
   | { readonly kind: "start"; readonly config: BootProcessConfig }
   | { readonly kind: "configure"; readonly settings: BootSettings }
+  /** Boot HTTP, which is the parent's, has sent a machine a loader: what it says next tells whether it started. */
+  | { readonly kind: "loader-sent"; readonly mac: MacAddress; readonly file: string }
   | {
       [Q in ParentQuestion]: {
         readonly kind: "question";

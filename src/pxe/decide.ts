@@ -1,10 +1,15 @@
 /** Which boot file a client gets, and what a reply must say so that its firmware takes it. */
-
 import type { MacAddress } from "../core/mac.ts";
 import { type ClientKey, isMac } from "../dhcp/client-key.ts";
 import { OPTION, textValue } from "../dhcp/options.ts";
 import type { BootFields } from "../dhcp/reply.ts";
 import type { Firmware, LoaderTarget } from "./firmware.ts";
+
+/**
+ * What PXE and HTTP clients load first. "auto": iPXE where there is one for the firmware, else the signed shim and GRUB, and
+ * these too where Secure Boot has rejected iPXE. "signed": for UEFI always these.
+ */
+export type LoaderChoice = "auto" | "ipxe" | "signed";
 
 export type BootFileDecision =
   /** A file name for TFTP. */
@@ -26,14 +31,18 @@ export interface BootFileContext {
   readonly answer: BootAnswer;
   /** Of the boot HTTP server, without a slash at the end: "http://10.0.0.1:8091". */
   readonly bootUrl: string;
-  /** The loaders that this site has, by target. */
+  readonly choice: LoaderChoice;
+  /** The loaders that this site has. */
   readonly loaders: LoaderFiles;
+  /** Why this machine is not given iPXE although there is one for it (loader-memory.ts). */
+  readonly rejection: string | undefined;
 }
 
-export type LoaderFiles = Readonly<Partial<Record<LoaderTarget, string>>>;
-
-/** Names as Debian's package has them; a site offers those whose files it has. */
-export const LOADER_FILES: LoaderFiles = { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" };
+/** File names by target, of iPXE and of the chain that Secure Boot accepts. */
+export interface LoaderFiles {
+  readonly ipxe: Readonly<Partial<Record<LoaderTarget, string>>>;
+  readonly signed: Readonly<Partial<Record<LoaderTarget, string>>>;
+}
 
 export function decideBootFile(firmware: Firmware, context: BootFileContext): BootFileDecision {
   const { kind, reason } = firmware;
@@ -46,10 +55,34 @@ export function decideBootFile(firmware: Firmware, context: BootFileContext): Bo
     const mac = isMac(context.client) ? context.client : "${netX/mac}";
     return { kind: "script", url: scriptUrl(context.bootUrl, mac), reason };
   }
-  const file = context.loaders[firmware.target];
-  if (file === undefined) return { kind: "none", reason: `${reason}; no loader for it here` };
-  if (kind === "uefi-http") return { kind: "http-url", url: `${context.bootUrl}/loaders/${file}`, reason };
-  return { kind: "tftp-loader", file, reason };
+  const { file, why } = chooseLoader(firmware.target, context);
+  const reasons = why === undefined ? reason : `${reason}; ${why}`;
+  if (file === undefined) return { kind: "none", reason: `${reasons}; no loader for it here` };
+  if (kind === "pxe") return { kind: "tftp-loader", file, reason: reasons };
+  if (file === context.loaders.signed[firmware.target]) {
+    return { kind: "none", reason: `${reasons}; ${file} starts over PXE alone: ${SIGNED_GRUB_HAS_NO_HTTP}` };
+  }
+  return { kind: "http-url", url: `${context.bootUrl}/loaders/${file}`, reason: reasons };
+}
+
+/** Debian's grubnetx64.efi.signed 2.06: without TFTP it would stop at its prompt, where nobody types. */
+const SIGNED_GRUB_HAS_NO_HTTP = "the signed GRUB behind it has TFTP and no HTTP";
+
+interface ChosenLoader {
+  readonly file: string | undefined;
+  /** Undefined where it is the loader that everybody gets. */
+  readonly why?: string;
+}
+
+function chooseLoader(target: LoaderTarget, { choice, loaders, rejection }: BootFileContext): ChosenLoader {
+  const ipxe = loaders.ipxe[target];
+  const signed = loaders.signed[target];
+  if (choice === "ipxe") return { file: ipxe };
+  if (choice === "signed" && signed !== undefined) return { file: signed, why: "boot.loader is signed" };
+  if (ipxe === undefined && signed !== undefined)
+    return { file: signed, why: "there is no iPXE for it here" };
+  if (signed !== undefined && rejection !== undefined) return { file: signed, why: rejection };
+  return { file: ipxe };
 }
 
 export function scriptUrl(bootUrl: string, mac: MacAddress | "${netX/mac}"): string {

@@ -2,27 +2,9 @@
  * iPXE scripts. Every value is checked against what it may contain before it is put into a line, so no name, URL or kernel
  * argument can become a command; every failure prints a line, waits and moves on, so no machine hangs at a prompt.
  */
+import type { BootPlan } from "./boot-plan.ts";
+import { printable, safeArgument, safeUrl } from "./script-values.ts";
 
-export type BootPlan =
-  | {
-      readonly kind: "ramdisk";
-      readonly kernelUrl: string;
-      readonly initrdUrl: string;
-      readonly arguments: readonly string[];
-    }
-  /** Its own disk; the reason is shown on the machine's screen. */
-  | {
-      readonly kind: "disk";
-      readonly reason: string;
-      /** An EFI program that starts the local disk (boot/local-boot.ts). */
-      readonly uefiLoaderUrl: string;
-    }
-  /** Nothing to boot here, not even its disk: the firmware's next choice. */
-  | { readonly kind: "refused"; readonly reason: string };
-
-/** iPXE expands `${…}`, joins at `&&`, `||` and `;`, and splits at blanks: none of their characters may pass. */
-const SAFE_URL = /^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~%/:=?@+-]*)?$/;
-const SAFE_ARGUMENT = /^[A-Za-z0-9_.,:=/@+%~-]{1,512}$/;
 /** Long enough to be read on a screen or a serial console. */
 const PAUSE_SECONDS = 10;
 const INITRD_NAME = "ramdisk.img";
@@ -34,9 +16,7 @@ export function renderIpxeScript(plan: BootPlan): string {
 
 /** For iPXE that was loaded without our DHCP answer's script: it asks for `autoexec.ipxe` beside itself. */
 export function renderAutoexecScript(bootUrl: string): string {
-  return ["#!ipxe", `chain ${checked(bootUrl, SAFE_URL)}/boot.ipxe?mac=\${netX/mac} || exit 1`, ""].join(
-    "\n",
-  );
+  return ["#!ipxe", `chain ${safeUrl(bootUrl)}/boot.ipxe?mac=\${netX/mac} || exit 1`, ""].join("\n");
 }
 
 function renderLines(plan: BootPlan): string[] {
@@ -55,11 +35,11 @@ function renderLines(plan: BootPlan): string[] {
 
 /** UEFI's kernel finds its initrd by the name on its command line; under BIOS the argument does no harm. */
 function ramdiskLines(plan: BootPlan & { kind: "ramdisk" }): string[] {
-  const kernelArguments = plan.arguments.map(argument => checked(argument, SAFE_ARGUMENT));
+  const kernelArguments = plan.arguments.map(safeArgument);
   return [
     "echo drp: loading the ramdisk",
-    `kernel ${[checked(plan.kernelUrl, SAFE_URL), `initrd=${INITRD_NAME}`, ...kernelArguments].join(" ")} || goto failed`,
-    `initrd --name ${INITRD_NAME} ${checked(plan.initrdUrl, SAFE_URL)} || goto failed`,
+    `kernel ${[safeUrl(plan.kernelUrl), `initrd=${INITRD_NAME}`, ...kernelArguments].join(" ")} || goto failed`,
+    `initrd --name ${INITRD_NAME} ${safeUrl(plan.initrdUrl)} || goto failed`,
     "boot || goto failed",
     ":failed",
     `echo drp: the ramdisk did not load; trying again in ${PAUSE_SECONDS} s`,
@@ -75,21 +55,11 @@ function ramdiskLines(plan: BootPlan & { kind: "ramdisk" }): string[] {
 function diskLines(uefiLoaderUrl: string): string[] {
   return [
     `iseq \${platform} efi || goto bios`,
-    `chain ${checked(uefiLoaderUrl, SAFE_URL)} || echo drp: the local disk does not boot`,
+    `chain ${safeUrl(uefiLoaderUrl)} || echo drp: the local disk does not boot`,
     "exit 1",
     ":bios",
     "sanboot --no-describe --drive 0x80 || echo drp: the local disk does not boot",
     `sleep ${PAUSE_SECONDS}`,
     "exit 1",
   ];
-}
-
-function checked(text: string, allowed: RegExp): string {
-  if (!allowed.test(text)) throw new RangeError(`${JSON.stringify(text)} cannot be put into a boot script`);
-  return text;
-}
-
-/** Words for a person: whatever iPXE could read as more than text becomes a dash. */
-function printable(text: string): string {
-  return text.replaceAll(/[^A-Za-z0-9 .,:()/@_+-]/g, "-").slice(0, 200);
 }

@@ -107,7 +107,7 @@ describe.skipIf(missing !== undefined)("drp doctor", () => {
     const results = Object.fromEntries(checks.map(({ name, result }) => [name, result]));
     expect(results).toMatchObject({
       dhcp: "ok",
-      "tftp ipxe.efi": "problem",
+      "tftp snponly.efi": "problem",
       "http ramdisk/vmlinuz": "problem",
     });
     expect(code).toBe(1);
@@ -140,7 +140,7 @@ function writeBootFiles(folder: string): void {
     vmlinuz: 10,
     "ramdisk.img": 20,
     "loaders/undionly.kpxe": 70_000,
-    "loaders/ipxe.efi": 900_000,
+    "loaders/snponly.efi": 170_000,
   };
   for (const [name, size] of Object.entries(sizes))
     writeFileSync(join(folder, name), Buffer.alloc(size, name));

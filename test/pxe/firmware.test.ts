@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { parseMac } from "../../src/core/mac.ts";
+import { type MacAddress, parseMac } from "../../src/core/mac.ts";
 import { OPTION, readText, textValue } from "../../src/dhcp/options.ts";
-import { type BootAnswer, bootFields, decideBootFile, LOADER_FILES } from "../../src/pxe/decide.ts";
+import { type BootAnswer, bootFields, decideBootFile } from "../../src/pxe/decide.ts";
 import { identifyFirmware } from "../../src/pxe/firmware.ts";
+import { LOADER_FILES } from "../../src/pxe/loader-files.ts";
 
 const MAC = parseMac("52:54:00:12:34:56") ?? fail();
 const SCRIPT = "http://10.0.0.1:8091/boot.ipxe?mac=52:54:00:12:34:56";
@@ -27,32 +28,92 @@ const http = (number: number): [number, Uint8Array][] => [
 function decide(options: [number, Uint8Array][], answer: BootAnswer = { kind: "boot" }) {
   const bootUrl = "http://10.0.0.1:8091";
   const firmware = identifyFirmware(new Map(options));
-  return decideBootFile(firmware, { client: MAC, answer, bootUrl, loaders: LOADER_FILES });
+  return decideBootFile(firmware, {
+    client: MAC,
+    answer,
+    bootUrl,
+    choice: "auto",
+    loaders: LOADER_FILES,
+    rejection: undefined,
+  });
 }
 
 describe("identifyFirmware()", () => {
-  // IANA, Processor Architecture Types; RFC 4578 §2.1 with erratum 4624 (7 and 9 are both x64).
+  /** The whole table of the field notes (§1) and of IANA's registry; "nothing" where no loader of any site would start. */
+  const PXE = "RFC 4578 §2.1";
+  const IANA = "IANA, Processor Architecture Types";
   it.each([
-    [pxe(0), "pxe", "bios"],
-    [pxe(6), "pxe", "ia32-uefi"],
-    [pxe(7), "pxe", "x64-uefi"],
-    [pxe(9), "pxe", "x64-uefi"],
-    [pxe(10), "pxe", "arm32-uefi"],
-    [pxe(11), "pxe", "arm64-uefi"],
-    [http(15), "uefi-http", "ia32-uefi"],
-    [http(16), "uefi-http", "x64-uefi"],
-    [http(18), "uefi-http", "arm32-uefi"],
-    [http(19), "uefi-http", "arm64-uefi"],
-    [pxe(27), "pxe", "riscv64-uefi"],
-    [pxe(39), "pxe", "loongarch64-uefi"],
-    [pxe(41), "pxe", "raspberry-pi"],
-  ])("knows client architecture %#", (options, kind, target) => {
-    expect(identifyFirmware(new Map(options))).toMatchObject({ kind, target });
+    [0, pxe, "bios", PXE],
+    [1, pxe, "nothing", PXE],
+    [2, pxe, "nothing", PXE],
+    [5, pxe, "nothing", PXE],
+    [6, pxe, "ia32-uefi", PXE],
+    [7, pxe, "x64-uefi", "RFC 4578 erratum 4624: 7 and 9 were swapped, firmware sends either for x64"],
+    [9, pxe, "x64-uefi", "RFC 4578 erratum 4624"],
+    [10, pxe, "arm32-uefi", IANA],
+    [11, pxe, "arm64-uefi", IANA],
+    [12, pxe, "nothing", IANA],
+    [15, http, "ia32-uefi", IANA],
+    [16, http, "x64-uefi", IANA],
+    [17, http, "nothing", IANA],
+    [18, http, "arm32-uefi", IANA],
+    [19, http, "arm64-uefi", IANA],
+    [20, http, "nothing", IANA],
+    [22, pxe, "nothing", "IANA: U-Boot without EFI; with it, it says 11"],
+    [25, pxe, "nothing", IANA],
+    [27, pxe, "riscv64-uefi", IANA],
+    [28, http, "riscv64-uefi", IANA],
+    [39, pxe, "loongarch64-uefi", IANA],
+    [40, http, "loongarch64-uefi", IANA],
+    [41, pxe, "raspberry-pi", IANA],
+    [7, http, "nothing", "an HTTP client with PXE's number is neither"],
+    [16, pxe, "nothing", "a PXE client with HTTP's number is neither"],
+    [42, pxe, "nothing", "IANA: not assigned"],
+    [65_535, http, "nothing", "IANA: not assigned"],
+  ] as const)("takes architecture %i of %o for %s (%s)", (number, client, expected, _source) => {
+    const firmware = identifyFirmware(new Map(client(number)));
+    const target = "target" in firmware ? firmware.target : "nothing";
+    expect(target).toBe(expected);
+    expect(firmware.kind).toBe(expected === "nothing" ? "unknown" : client === pxe ? "pxe" : "uefi-http");
+    expect(firmware.reason).toContain(`architecture ${number}`);
   });
 
   it("takes a PXE client without option 93 for a BIOS ROM older than RFC 4578", () => {
     const options = new Map([[OPTION.vendorClass, textValue("PXEClient")]]);
     expect(identifyFirmware(options)).toMatchObject({ kind: "pxe", target: "bios" });
+  });
+
+  it("reads the architecture from the vendor class where option 93 is not there (Intel PXE 2.1 §2.2.1)", () => {
+    const said = (text: string) => identifyFirmware(new Map([[OPTION.vendorClass, textValue(text)]]));
+    expect(said("PXEClient:Arch:00007:UNDI:003016")).toMatchObject({ target: "x64-uefi" });
+    expect(said("HTTPClient:Arch:00016:UNDI:003001")).toMatchObject({
+      kind: "uefi-http",
+      target: "x64-uefi",
+    });
+    expect(said("PXEClient:Arch:000071")).toMatchObject({ target: "bios" });
+    expect(said("HTTPClient")).toMatchObject({ kind: "unknown" });
+  });
+
+  it("tells a Raspberry Pi that calls itself a BIOS by its hardware address (field notes §1: Pi 5)", () => {
+    const options = new Map(pxe(0));
+    for (const prefix of ["b8:27:eb", "dc:a6:32", "e4:5f:01", "d8:3a:dd", "2c:cf:67", "28:cd:c1"]) {
+      const firmware = identifyFirmware(options, `${prefix}:01:02:03` as MacAddress);
+      expect(firmware).toMatchObject({ target: "raspberry-pi", words: "raspberry-pi PXE" });
+    }
+    expect(identifyFirmware(options, MAC)).toMatchObject({ target: "bios" });
+    // EDK2 on a Pi is an arm64 machine like others.
+    const edk2 = identifyFirmware(new Map(pxe(11)), "dc:a6:32:01:02:03" as MacAddress);
+    expect(edk2).toMatchObject({ target: "arm64-uefi" });
+  });
+
+  it.each([
+    [pxe(0), "bios PXE"],
+    [http(16), "x64-uefi HTTP"],
+    [[...pxe(7), [OPTION.userClass, textValue("iPXE")] as [number, Uint8Array]], "iPXE"],
+    [pxe(12), "PXE, architecture 12, PowerPC Open Firmware"],
+    [pxe(99), "PXE, architecture 99"],
+  ])("has a few words for it: %#", (options, words) => {
+    expect(identifyFirmware(new Map(options)).words).toBe(words);
   });
 
   it.each([
@@ -81,13 +142,25 @@ describe("decideBootFile()", () => {
       pxe(0),
       { kind: "tftp-loader", file: "undionly.kpxe" },
     ],
-    ["x64 UEFI", pxe(7), { kind: "tftp-loader", file: "ipxe.efi" }],
-    ["x64 UEFI over HTTP", http(16), { kind: "http-url", url: "http://10.0.0.1:8091/loaders/ipxe.efi" }],
+    ["x64 UEFI", pxe(7), { kind: "tftp-loader", file: "snponly.efi" }],
+    ["x64 UEFI over HTTP", http(16), { kind: "http-url", url: "http://10.0.0.1:8091/loaders/snponly.efi" }],
     [
       "iPXE",
       [...pxe(0), [OPTION.userClass, textValue("iPXE")] as [number, Uint8Array]],
       { kind: "script", url: SCRIPT },
     ],
+    [
+      "ARM64 UEFI, of which Debian builds no iPXE",
+      pxe(11),
+      { kind: "tftp-loader", file: "shimaa64.efi", reason: expect.stringContaining("no iPXE for it") },
+    ],
+    [
+      "ARM64 UEFI over HTTP: the signed GRUB would stop at its prompt",
+      http(19),
+      { kind: "none", reason: expect.stringContaining("starts over PXE alone") },
+    ],
+    ["IA32 UEFI, of which Debian's package has no loader", pxe(6), { kind: "none" }],
+    ["a Raspberry Pi's boot ROM", pxe(41), { kind: "none" }],
     [
       "ARM32, never arm64's file",
       pxe(10),
@@ -114,12 +187,12 @@ describe("decideBootFile()", () => {
 
 describe("bootFields()", () => {
   it("leaves 60 and 43 out for PXE: EDK2 would take us for BINL and ask port 4011", () => {
-    expect(bootFields(decide(pxe(7)))).toMatchObject({ file: "ipxe.efi", options: new Map() });
+    expect(bootFields(decide(pxe(7)))).toMatchObject({ file: "snponly.efi", options: new Map() });
   });
 
   it("says HTTPClient to a UEFI HTTP client: EDK2 does not see the offer otherwise", () => {
     const { file, options } = bootFields(decide(http(16)));
-    expect(file).toBe("http://10.0.0.1:8091/loaders/ipxe.efi");
+    expect(file).toBe("http://10.0.0.1:8091/loaders/snponly.efi");
     expect(readText(options, OPTION.vendorClass)).toBe("HTTPClient");
   });
 

@@ -83,7 +83,7 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
         classes: [],
         loader: "auto",
         bootPort: 8091,
-        loaders: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" },
+        loaders: { ipxe: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" }, signed: {} },
         tftpFiles: new Map([["ipxe.efi", join(folder, "ipxe.efi")]]),
         bootAnswers: new Map(),
         unknown: { kind: "boot" },

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { describeScript } from "../../src/pxe/boot-plan.ts";
 import { renderAutoexecScript, renderIpxeScript } from "../../src/pxe/scripts.ts";
 
 const RAMDISK = {
@@ -7,7 +8,18 @@ const RAMDISK = {
   kernelUrl: "http://10.0.0.1:8091/ramdisk/vmlinuz",
   initrdUrl: "http://10.0.0.1:8091/ramdisk/initrd.img",
   arguments: ["console=ttyS0,115200", "drp.token=abc-_1"],
+  reason: "order i-1",
+  order: { id: "i-1", attempts: 0 },
 } as const;
+
+function renderedOrRefused(render: () => string): string | undefined {
+  try {
+    return render();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
 
 describe("renderIpxeScript()", () => {
   it("loads kernel and ramdisk, names the ramdisk for UEFI, and reboots when that fails", () => {
@@ -58,6 +70,24 @@ describe("renderIpxeScript()", () => {
     );
   });
 
+  it("holds no command but its own, whatever it is made of", () => {
+    const text = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.stringMatching(/^[a-z0-9 ;|&${}\n"'\\#<>]{1,20}$/),
+    );
+    fc.assert(
+      fc.property(fc.array(text), text, text, (words, url, reason) => {
+        const plan = { ...RAMDISK, arguments: words, kernelUrl: `http://10.0.0.1/${url}`, reason };
+        const script = renderedOrRefused(() => renderIpxeScript(plan));
+        if (script === undefined) return;
+        const commands = script.split("\n").map(line => line.split(" ", 1)[0]);
+        expect(commands.join(" ")).toBe("#!ipxe echo kernel initrd boot :failed echo sleep reboot ");
+        const [, , kernel = "", initrd = ""] = script.replaceAll(" || goto failed", "").split("\n");
+        expect(`${kernel} ${initrd}`).toMatch(/^[A-Za-z0-9 _.,:=/@+%~?-]+$/);
+      }),
+    );
+  });
+
   it.each(["a b", "a\nreboot", "a||reboot", `\${net0/mac}`, "a;b", "a&&b", "#a", '"', "'", "\\", "", "ü"])(
     "refuses the kernel argument or URL %j",
     text => {
@@ -66,6 +96,21 @@ describe("renderIpxeScript()", () => {
       expect(() => renderIpxeScript({ ...RAMDISK, initrdUrl: text })).toThrow(RangeError);
     },
   );
+});
+
+describe("describeScript()", () => {
+  it("says in which language, and for which order and attempt", () => {
+    expect(describeScript(RAMDISK, "ipxe")).toEqual({
+      kind: "script.ramdisk",
+      summary: "boots the ramdisk: order i-1",
+      facts: { format: "ipxe", intent: "i-1", attempts: 0 },
+    });
+    expect(describeScript({ kind: "refused", reason: "why" }, "grub")).toEqual({
+      kind: "script.refused",
+      summary: "why",
+      facts: { format: "grub" },
+    });
+  });
 });
 
 describe("renderAutoexecScript()", () => {

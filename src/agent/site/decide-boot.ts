@@ -6,20 +6,32 @@
 import { shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
 import type { InstallIntent } from "../hub/machine-record.ts";
+import { MAX_VAIN_STARTS } from "./ramdisk-starts.ts";
 import type { SiteMachine, UnknownPolicy } from "./view.ts";
 
 export type BootDecision =
   /** Start the ramdisk, which registers and then asks what to do. */
-  | { readonly kind: "ramdisk"; readonly intentId: string | null; readonly reason: string }
+  | { readonly kind: "ramdisk"; readonly order: InstallIntent | null; readonly reason: string }
   | { readonly kind: "disk"; readonly reason: string }
   | { readonly kind: "silent"; readonly reason: string };
 
-/** @param machine undefined when no machine of the site has this MAC address */
+/**
+ * @param machine undefined when no machine of the site has this MAC address
+ * @param vainStarts how often it started the ramdisk for the same without registering from there (ramdisk-starts.ts)
+ */
 export function decideBoot(
   machine: SiteMachine | undefined,
   unknown: UnknownPolicy,
+  vainStarts: number,
   now: EpochMs,
 ): BootDecision {
+  const decision = decideByOrder(machine, unknown, now);
+  if (decision.kind !== "ramdisk" || vainStarts < MAX_VAIN_STARTS) return decision;
+  const reason = `it started the ramdisk ${vainStarts} times without registering from there; an hour after the last time, or with a new order, it may again`;
+  return { kind: "disk", reason };
+}
+
+function decideByOrder(machine: SiteMachine | undefined, unknown: UnknownPolicy, now: EpochMs): BootDecision {
   if (machine === undefined) return decideUnknown(unknown);
   if (machine.quarantineReason !== null) {
     return { kind: "disk", reason: `quarantined: ${machine.quarantineReason}` };
@@ -29,7 +41,7 @@ export function decideBoot(
     return spent === undefined
       ? {
           kind: "ramdisk",
-          intentId: machine.intent.id,
+          order: machine.intent,
           reason: `order ${machine.intent.id} to install ${shortDigest(machine.intent.image)}`,
         }
       : { kind: "disk", reason: spent };
@@ -37,7 +49,7 @@ export function decideBoot(
   if (machine.blank) {
     return {
       kind: "ramdisk",
-      intentId: null,
+      order: null,
       reason: "nothing was ever installed here; it waits for an order",
     };
   }
@@ -56,7 +68,7 @@ export function whySpent(intent: InstallIntent, now: EpochMs): string | undefine
 function decideUnknown(policy: UnknownPolicy): BootDecision {
   switch (policy) {
     case "discover":
-      return { kind: "ramdisk", intentId: null, reason: "unknown machine, and the site discovers those" };
+      return { kind: "ramdisk", order: null, reason: "unknown machine, and the site discovers those" };
     case "disk":
       return { kind: "disk", reason: "unknown machine, and the site leaves those to their disk" };
     case "silent":

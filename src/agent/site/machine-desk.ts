@@ -17,6 +17,7 @@ import type {
 import { BootTokens } from "./boot-tokens.ts";
 import { type BootDecision, decideBoot } from "./decide-boot.ts";
 import { decideNext } from "./decide-next.ts";
+import { RamdiskStarts } from "./ramdisk-starts.ts";
 import type { HubLink, SiteMachine, SiteReport } from "./view.ts";
 
 /** A machine is called silent after three of these. */
@@ -40,6 +41,7 @@ export class MachineDesk {
   readonly #clock: Clock;
   readonly #randomBytes: RandomBytes;
   readonly #tokens: BootTokens;
+  readonly #starts = new RamdiskStarts();
   /** By key fingerprint; replaced at the machine's next registration, so at most one per machine of the site. */
   readonly #registrations = new Map<string, Registration>();
 
@@ -52,12 +54,17 @@ export class MachineDesk {
 
   decideBoot(mac: MacAddress): BootDecision {
     const view = this.#hub.view();
-    return decideBoot(machineByMac(view.machines, mac), view.unknown, this.#clock());
+    const machine = machineByMac(view.machines, mac);
+    const now = this.#clock();
+    const vainStarts = this.#starts.vainStarts(mac, machine?.intent?.id ?? null, now);
+    return decideBoot(machine, view.unknown, vainStarts, now);
   }
 
-  /** The token for a boot script that leads into the ramdisk. */
+  /** The token for a boot script that leads into the ramdisk; counts the start. */
   mintToken(mac: MacAddress, intentId: string | null): string {
-    return this.#tokens.mint(mac, intentId, this.#clock());
+    const now = this.#clock();
+    this.#starts.started(mac, intentId, now);
+    return this.#tokens.mint(mac, intentId, now);
   }
 
   /**
@@ -84,6 +91,7 @@ export class MachineDesk {
         { advice: "Restart the machine: its next network boot brings a new token.", facts: { mac } },
       );
     }
+    this.#starts.registered(mac);
     const known = machineByMac(this.#hub.view().machines, mac);
     const report = {
       kind: "machine-registered",

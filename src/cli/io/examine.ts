@@ -17,9 +17,9 @@ export interface ExamineOptions {
 }
 
 /** What a BIOS and a UEFI machine ask for first. */
-const LOADERS = ["undionly.kpxe", "ipxe.efi"] as const;
+const LOADERS = ["undionly.kpxe", "snponly.efi"] as const;
 /** What the loaders and UEFI's own HTTP boot fetch. */
-const BOOT_PATHS = ["loaders/ipxe.efi", "ramdisk/vmlinuz", "ramdisk/initrd.img"] as const;
+const BOOT_PATHS = ["loaders/snponly.efi", "ramdisk/vmlinuz", "ramdisk/initrd.img"] as const;
 /** Firmware asks again after 4 s (PXE 2.1 §2.2): who is slower than this boots nothing. */
 const DHCP_LISTEN_MS = 3000;
 const PROBE_TIMEOUT_MS = 8000;

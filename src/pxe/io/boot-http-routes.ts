@@ -11,9 +11,10 @@ import { describeErrorChain } from "../../core/errors.ts";
 import { type MacAddress, parseMac } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../../dhcp/boot-event.ts";
+import { type BootPlan, describeScript } from "../boot-plan.ts";
 import { describeFileSent } from "../http-events.ts";
 import { parseRequestTarget } from "../http-request-target.ts";
-import { type BootPlan, renderAutoexecScript, renderIpxeScript } from "../scripts.ts";
+import { renderAutoexecScript, renderIpxeScript } from "../scripts.ts";
 import { localAddress, localHost, remoteAddress } from "./boot-http-addresses.ts";
 import { sendFile } from "./boot-http-file.ts";
 import type { PiecePool } from "./boot-http-piece-pool.ts";
@@ -105,9 +106,7 @@ async function sendScript(
     return;
   }
   const plan = await planOrRefusal(context, mac, request);
-  const { kind } = plan;
-  const summary = kind === "ramdisk" ? "boots the ramdisk" : plan.reason;
-  context.onEvent(mac, remoteAddress(request), { kind: `script.${kind}`, summary, facts: {} });
+  context.onEvent(mac, remoteAddress(request), describeScript(plan, "ipxe"));
   sendText(response, 200, renderIpxeScript(plan));
 }
 

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { DrpError } from "../../core/errors.ts";
+import type { MacAddress } from "../../core/mac.ts";
 import type { BootEventListener } from "../../dhcp/io/server.ts";
 import type {
   BootProcessConfig,
@@ -32,6 +33,8 @@ export interface BootProcess {
   readonly services: readonly ServiceState[];
   /** Takes effect with the next packet. */
   configure(settings: BootSettings): void;
+  /** Boot HTTP has sent a machine all of a loader. */
+  tellLoaderSent(mac: MacAddress, file: string): void;
   /** @throws {DrpError} internal, when the process has ended; else what it says */
   ask<Q extends ParentQuestion>(
     question: Q,
@@ -82,6 +85,10 @@ class BootProcessHandle implements BootProcess {
 
   configure(settings: BootSettings): void {
     this.tell({ kind: "configure", settings });
+  }
+
+  tellLoaderSent(mac: MacAddress, file: string): void {
+    this.tell({ kind: "loader-sent", mac, file });
   }
 
   async ask<Q extends ParentQuestion>(

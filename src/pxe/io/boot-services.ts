@@ -59,7 +59,7 @@ export class BootServices {
     const { config, clock, scriptFor } = options;
     this.options = options;
     this.settings = config.settings;
-    this.desk = new BootDesk(() => this.settings, scriptFor);
+    this.desk = new BootDesk(() => this.settings, scriptFor, clock);
     this.watch = new InterfaceWatch(config.interfaces);
     this.book = new LeaseBook(config.leaseJournal, clock);
     this.book.configure(this.settings.subnets, this.ownAddresses());
@@ -87,6 +87,20 @@ export class BootServices {
   configure(settings: BootSettings): void {
     this.settings = settings;
     this.book.configure(settings.subnets, this.ownAddresses());
+  }
+
+  /** By its lease; where another server gives the addresses, by the kernel's neighbour table. */
+  macOf(remoteAddress: string): MacAddress | null {
+    const address = parseIpv4(remoteAddress);
+    if (address === undefined) return null;
+    if (this.options.config.mode !== "server") return macOfNeighbour(address);
+    const holder = this.book.leases.holderOf(address);
+    return holder !== undefined && isMac(holder) ? holder : null;
+  }
+
+  /** A machine has received all of a file. */
+  hearFetched(mac: MacAddress, file: string): void {
+    this.desk.hearFetched(mac, file);
   }
 
   async close(): Promise<void> {
@@ -139,9 +153,14 @@ export class BootServices {
         port: config.ports.tftp,
         findFile: (name, remoteAddress) =>
           this.desk.findTftpFile(name, { mac: this.macOf(remoteAddress), remoteAddress, localAddress }),
-        onEvent: (remoteAddress, event) => this.report(this.macOf(remoteAddress), event.kind, () => event),
+        onEvent: (remoteAddress, event) => this.hearTransfer(this.macOf(remoteAddress), event),
       });
     });
+  }
+
+  private hearTransfer(mac: MacAddress | null, event: BootEvent): void {
+    if (mac !== null && event.kind === "tftp.done") this.desk.hearFetched(mac, String(event.facts.file));
+    this.report(mac, event.kind, () => event);
   }
 
   private async openAll(): Promise<void> {
@@ -224,14 +243,6 @@ export class BootServices {
     if (text === this.told) return;
     this.told = text;
     this.options.onServices(states);
-  }
-
-  private macOf(remoteAddress: string): MacAddress | null {
-    const address = parseIpv4(remoteAddress);
-    if (address === undefined) return null;
-    const holder = this.book.leases.holderOf(address);
-    if (holder !== undefined && isMac(holder)) return holder;
-    return this.options.config.mode === "proxy" ? macOfNeighbour(address) : null;
   }
 
   private readonly report: EventSink = (mac: MacAddress | null, kind: string, describe: () => BootEvent) => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { decideBoot } from "../../../src/agent/site/decide-boot.ts";
+import { MAX_VAIN_STARTS } from "../../../src/agent/site/ramdisk-starts.ts";
 import type { SiteMachine } from "../../../src/agent/site/view.ts";
 import { intentWith, KEY, MAC } from "../../helpers/machines.ts";
 
@@ -68,5 +69,17 @@ test.each([
     "quarantined: clone",
   ],
 ] as const)("decideBoot(): %s", (_, known, policy, kind, reason) => {
-  expect(decideBoot(known, policy, 10)).toMatchObject({ kind, reason: expect.stringMatching(reason) });
+  expect(decideBoot(known, policy, 0, 10)).toMatchObject({ kind, reason: expect.stringMatching(reason) });
+});
+
+test("decideBoot(): a machine that never registers from the ramdisk ends at its disk, with an order and without", () => {
+  const ordered = machine({ intent: intentWith() });
+  const blank = machine({ intent: null, blank: true });
+  for (const known of [ordered, blank, undefined]) {
+    expect(decideBoot(known, "discover", MAX_VAIN_STARTS - 1, 10).kind).toBe("ramdisk");
+    expect(decideBoot(known, "discover", MAX_VAIN_STARTS, 10)).toMatchObject({
+      kind: "disk",
+      reason: expect.stringContaining("started the ramdisk 5 times without registering"),
+    });
+  }
 });

@@ -2,8 +2,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Ipv4, parseIpv4, parseIpv4Network } from "../../../src/core/ipv4.ts";
+import { type Ipv4, parseIpv4, parseIpv4Network, UNSPECIFIED } from "../../../src/core/ipv4.ts";
 import type { BootEvent } from "../../../src/dhcp/boot-event.ts";
+import { OPTION, type OptionEntry } from "../../../src/dhcp/options.ts";
+import { BOOT_REQUEST, encodePacket, MESSAGE_TYPE } from "../../../src/dhcp/packet.ts";
 import type { Subnet } from "../../../src/dhcp/subnet.ts";
 import type { BootProcessConfig, BootSettings } from "../../../src/pxe/boot-process-messages.ts";
 import { type BootProcess, startBootProcess } from "../../../src/pxe/io/boot-process.ts";
@@ -69,7 +71,7 @@ export function bootSettings(changes: Partial<BootSettings> = {}): BootSettings 
     classes: [],
     loader: "auto",
     bootPort: 8091,
-    loaders: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" },
+    loaders: { ipxe: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" }, signed: {} },
     tftpFiles: new Map(),
     bootAnswers: new Map(),
     unknown: { kind: "boot" },
@@ -97,4 +99,24 @@ export function ipv4(text: string): Ipv4 {
   const address = parseIpv4(text);
   if (address === undefined) throw new Error(`${text} is not an address`);
   return address;
+}
+
+/** A DISCOVER of the client 02:00:00:00:77:NUMBER, which wants a broadcast. */
+export function discoverOf(number: number, options: readonly OptionEntry[] = []): Uint8Array {
+  return encodePacket({
+    op: BOOT_REQUEST,
+    htype: 1,
+    hops: 0,
+    xid: 0x77_00_00 + number,
+    secs: 0,
+    broadcast: true,
+    ciaddr: UNSPECIFIED,
+    yiaddr: UNSPECIFIED,
+    siaddr: UNSPECIFIED,
+    giaddr: UNSPECIFIED,
+    chaddr: Uint8Array.of(2, 0, 0, 0, 0x77, number),
+    sname: "",
+    file: "",
+    options: new Map([[OPTION.messageType, Uint8Array.of(MESSAGE_TYPE.discover)], ...options]),
+  });
 }

@@ -21,14 +21,14 @@ import type {
   ParentQuestions,
   ServiceState,
 } from "../../../pxe/boot-process-messages.ts";
-import type { BootAnswer } from "../../../pxe/decide.ts";
-import { LOADER_FILES } from "../../../pxe/decide.ts";
+import type { BootAnswer, LoaderFiles } from "../../../pxe/decide.ts";
 import { startBootHttp } from "../../../pxe/io/boot-http.ts";
-import type { BootPlan } from "../../../pxe/scripts.ts";
+import { LOADER_FILES, SERVED_LOADERS } from "../../../pxe/loader-files.ts";
 import { closeServer, listenOnPort } from "../../io/channel-server.ts";
 import type { SignedManifest } from "../../protocol.ts";
 import { MachineDesk } from "../machine-desk.ts";
 import type { HubLink, SiteView } from "../view.ts";
+import { BootScripts } from "./boot-scripts.ts";
 import { FleetInitrd } from "./fleet-initrd.ts";
 import { createMachineChannel } from "./machine-channel.ts";
 import { SupervisedBootProcess } from "./supervised-boot-process.ts";
@@ -68,9 +68,6 @@ export interface SiteDhcp {
   readonly subnets: readonly Subnet[];
   readonly classes: readonly ClientClass[];
 }
-
-/** Starts a UEFI machine's own disk (boot/local-boot.ts). */
-const LOCAL_BOOT = "local-boot.efi";
 
 export interface SiteService {
   readonly name: "boot-http" | "machine-channel" | "boot-files" | BootService;
@@ -121,7 +118,14 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   });
   started.defer(() => closeServer(channel));
 
-  const bootProcess = started.use(
+  const scripts = new BootScripts({
+    ...options,
+    desk,
+    dhcpMode: options.dhcp?.mode ?? "off",
+    macOf: remoteAddress => bootProcess.ask("mac-of", { remoteAddress }),
+    onEvent: report,
+  });
+  const bootProcess: SupervisedBootProcess = started.use(
     new SupervisedBootProcess({
       command: options.bootProcessCommand,
       config: {
@@ -129,10 +133,10 @@ export async function startSite(options: SiteOptions): Promise<Site> {
         mode: options.dhcp?.mode ?? "off",
         ports: { ...(options.dhcp?.ports ?? DHCP_PORTS), tftp: options.tftpPort },
         leaseJournal: join(options.dataFolder, "leases.journal"),
-        settings: bootSettings(options, hub.view()),
+        settings: bootSettings(options, initrd, hub.view()),
       },
       onEvent: report,
-      scriptFor: async () => "",
+      scriptFor: question => scripts.grubScript(question),
       onError: options.onError,
     }),
   );
@@ -141,14 +145,14 @@ export async function startSite(options: SiteOptions): Promise<Site> {
     port: options.bootPort,
     findFile: path => bootFile(path, bootFiles, initrd),
     findChunk: options.findChunk,
-    scriptFor: (mac, remoteAddress) => planBoot(options, desk, bootProcess, mac, remoteAddress),
-    onEvent: (mac, _remoteAddress, event) => report(mac, event),
+    scriptFor: (mac, remoteAddress, localAddress) => scripts.plan(mac, remoteAddress, localAddress),
+    onEvent: (mac, remoteAddress, event) => void reportFetch(bootProcess, report, mac, remoteAddress, event),
     clock: options.clock,
   });
   started.defer(() => bootHttp.close());
   await bootProcess.start();
   hub.onViewChanged(view => {
-    bootProcess.configure(bootSettings(options, view));
+    bootProcess.configure(bootSettings(options, initrd, view));
     fleetInitrd
       .believe(view.imageKeys)
       .catch(error => options.onError("machines still get the image keys of before", error));
@@ -184,74 +188,53 @@ const DHCP_OFF = {
   detail: "no subnet to give addresses from; add dhcp.subnets to the configuration (docs/config.md)",
 } as const;
 
-/** What the machine with this address boots, with a token in it where it leads into the ramdisk. */
-async function planBoot(
-  options: SiteOptions,
-  desk: MachineDesk,
+/** A request for a file does not say whose it is; the address it comes from does. */
+async function reportFetch(
   bootProcess: SupervisedBootProcess,
-  mac: MacAddress,
+  report: (mac: MacAddress | null, event: BootEvent) => void,
+  said: MacAddress | null,
   remoteAddress: string,
-): Promise<BootPlan> {
-  const decision = desk.decideBoot(mac);
-  if (decision.kind === "silent") return { kind: "refused", reason: decision.reason };
-  const bootUrl = `http://${options.address}:${options.bootPort}`;
-  const disk = (reason: string): BootPlan => ({
-    kind: "disk",
-    reason,
-    uefiLoaderUrl: `${bootUrl}/loaders/${LOCAL_BOOT}`,
-  });
-  if (decision.kind === "disk") return disk(decision.reason);
-  if (!existsSync(join(options.bootFiles, "ramdisk.img"))) {
-    return disk("this site has no boot files; make them with: npm run build");
+  event: BootEvent,
+): Promise<void> {
+  // Null while the boot process is being started again: the event is the site's then.
+  const mac = said ?? (await bootProcess.ask("mac-of", { remoteAddress }).catch(() => null));
+  const path = event.kind === "http.done" ? String(event.facts.path) : "";
+  if (mac !== null && path.startsWith(LOADERS_PATH)) {
+    bootProcess.tellLoaderSent(mac, path.slice(LOADERS_PATH.length));
   }
-  if (options.dhcp !== null && !(await holdsLease(bootProcess, mac, remoteAddress))) {
-    // A token goes only to where the machine is: whoever asks from elsewhere asks for somebody else.
-    return { kind: "refused", reason: `${remoteAddress} is not the address that ${mac} was given` };
-  }
-  return {
-    kind: "ramdisk",
-    kernelUrl: `${bootUrl}/ramdisk/vmlinuz`,
-    initrdUrl: `${bootUrl}/ramdisk/initrd.img`,
-    arguments: [
-      `drp.site=https://${options.address}:${options.machinePort}`,
-      `drp.boot=${bootUrl}`,
-      `drp.token=${desk.mintToken(mac, decision.intentId)}`,
-      `drp.mac=${mac}`,
-      "panic=10",
-      "quiet",
-      "console=tty0",
-      "console=ttyS0,115200",
-    ],
-  };
+  report(mac, event);
 }
 
-async function holdsLease(
-  bootProcess: SupervisedBootProcess,
-  mac: MacAddress,
-  remoteAddress: string,
-): Promise<boolean> {
-  const asker = parseIpv4(remoteAddress.replace(/^::ffff:/, ""));
-  return (await bootProcess.ask("list-leases", null)).some(
-    lease => lease.client === mac && lease.address === asker,
-  );
-}
+const LOADERS_PATH = "/loaders/";
 
 function bootFile(urlPath: string, bootFiles: string, initrd: string): string | undefined {
   if (urlPath === "/ramdisk/vmlinuz") return join(bootFiles, "vmlinuz");
   if (urlPath === "/ramdisk/initrd.img") return initrd;
-  const loader = [...Object.values(LOADER_FILES), LOCAL_BOOT].find(name => urlPath === `/loaders/${name}`);
+  const loader = SERVED_LOADERS.find(name => urlPath === `${LOADERS_PATH}${name}`);
   return loader === undefined ? undefined : join(bootFiles, "loaders", loader);
 }
 
-function bootSettings(options: SiteOptions, view: SiteView): BootSettings {
+/** A site offers the loaders whose files it has: a build that had no network has no signed ones for arm64. */
+function loadersIn(folder: string): LoaderFiles {
+  const present = (files: LoaderFiles["ipxe"]) =>
+    Object.fromEntries(Object.entries(files).filter(([, name]) => existsSync(join(folder, name))));
+  return { ipxe: present(LOADER_FILES.ipxe), signed: present(LOADER_FILES.signed) };
+}
+
+/** @param initrd the fleet's */
+function bootSettings(options: SiteOptions, initrd: string, view: SiteView): BootSettings {
   const loaders = join(options.bootFiles, "loaders");
   return {
     subnets: options.dhcp?.subnets ?? [],
     classes: options.dhcp?.classes ?? [],
     loader: options.loader,
     bootPort: options.bootPort,
-    loaders: LOADER_FILES,
-    tftpFiles: new Map(Object.values(LOADER_FILES).map(name => [name, join(loaders, name)])),
+    loaders: loadersIn(loaders),
+    tftpFiles: new Map([
+      ...SERVED_LOADERS.map(name => [name, join(loaders, name)] as const),
+      ["ramdisk/vmlinuz", join(options.bootFiles, "vmlinuz")],
+      ["ramdisk/initrd.img", initrd],
+    ]),
     bootAnswers: new Map(
       view.machines.flatMap(({ macs }) => macs.map(mac => [mac, { kind: "boot" } as BootAnswer])),
     ),

@@ -1,6 +1,7 @@
 /** Keeps the boot process (DHCP and TFTP) running: one that ends unasked is started again, ever later while it goes on ending. */
 import { isDeepStrictEqual } from "node:util";
 import { DrpError } from "../../../core/errors.ts";
+import type { MacAddress } from "../../../core/mac.ts";
 import type {
   BootSettings,
   ParentQuestion,
@@ -58,6 +59,11 @@ export class SupervisedBootProcess implements AsyncDisposable {
     if (isDeepStrictEqual(settings, this.#settings)) return;
     this.#settings = settings;
     this.#process?.configure(settings);
+  }
+
+  /** Boot HTTP has sent a machine all of a loader; lost while the process is being started again. */
+  tellLoaderSent(mac: MacAddress, file: string): void {
+    this.#process?.tellLoaderSent(mac, file);
   }
 
   /** @throws {DrpError} internal, while the process is being started again */

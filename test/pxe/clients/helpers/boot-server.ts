@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Ipv4, parseIpv4, parseIpv4Network } from "../../../../src/core/ipv4.ts";
 import type { BootEvent } from "../../../../src/dhcp/boot-event.ts";
 import type { Reservation, Subnet } from "../../../../src/dhcp/subnet.ts";
-import type { BootSettings } from "../../../../src/pxe/boot-process-messages.ts";
+import type { BootSettings, DhcpMode } from "../../../../src/pxe/boot-process-messages.ts";
 import { type BootProcess, startBootProcess } from "../../../../src/pxe/io/boot-process.ts";
 import type { TestNetwork } from "../../helpers/network.ts";
 
@@ -27,13 +27,14 @@ const MAIN = new URL("../../../../src/main.ts", import.meta.url).pathname;
 export interface BootServerOptions {
   /** Has the address 10.77.0.1. */
   readonly interfaceName?: string;
+  readonly mode?: DhcpMode;
   /** In 10.77.0.0/16. */
   readonly reservations?: readonly Reservation[];
 }
 
 export async function startBootServer(
   { serverNamespace }: Pick<TestNetwork, "serverNamespace">,
-  { interfaceName = "lan0", reservations = [] }: BootServerOptions = {},
+  { interfaceName = "lan0", mode = "server", reservations = [] }: BootServerOptions = {},
 ): Promise<BootServer> {
   const folder = await mkdtemp(join(tmpdir(), "drp-clients-"));
   await writeFile(join(folder, "loader"), LOADER);
@@ -42,7 +43,7 @@ export async function startBootServer(
   const boot = await startBootProcess({
     command: ["ip", "netns", "exec", serverNamespace, process.execPath, MAIN, "boot-process"],
     config: {
-      mode: "server",
+      mode,
       interfaces: [{ name: interfaceName, address: ipv4("10.77.0.1") }],
       ports: { dhcp: 67, proxyDhcp: 4011, tftp: 69 },
       leaseJournal: join(folder, "leases.journal"),
