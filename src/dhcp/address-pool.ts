@@ -4,7 +4,7 @@
  */
 import { formatIpv4, formatIpv4Network, type Ipv4, type Ipv4Network } from "../core/ipv4.ts";
 import { type EpochMs, formatDuration } from "../core/time.ts";
-import { type AgeLinks, AgeList } from "./age-list.ts";
+import { type AgeLinks, ExpiryQueue } from "./age-list.ts";
 import type { ClientKey } from "./client-key.ts";
 import type { DurableChange, Lease, LeaseChange } from "./lease-change.ts";
 import type { DhcpOptions } from "./options.ts";
@@ -63,14 +63,13 @@ export class AddressPool {
   private readonly reservedAddresses: ReadonlySet<Ipv4>;
   private readonly byAddress = new Map<Ipv4, Hold>();
   private readonly addressByClient = new Map<ClientKey, Ipv4>();
-  /** Each kind is held for one span, so the oldest runs out first. */
-  private readonly byAge: Readonly<Record<HoldKind, AgeList<Hold>>> = {
-    offered: new AgeList(),
-    leased: new AgeList(),
-    released: new AgeList(),
-    revoked: new AgeList(),
-    declined: new AgeList(),
-    conflict: new AgeList(),
+  private readonly byAge: Readonly<Record<HoldKind, ExpiryQueue<Hold>>> = {
+    offered: new ExpiryQueue(),
+    leased: new ExpiryQueue(),
+    released: new ExpiryQueue(),
+    revoked: new ExpiryQueue(),
+    declined: new ExpiryQueue(),
+    conflict: new ExpiryQueue(),
   };
   /** The next address that was never held. */
   private freshRange = 0;
@@ -146,19 +145,19 @@ export class AddressPool {
    */
   private chooseAny(now: EpochMs): Ipv4 | undefined {
     return (
-      this.oldestOver("offered", now) ??
+      this.firstOver("offered", now) ??
       this.freshAddress ??
-      this.oldestOver("released", now) ??
-      this.oldestOver("leased", now) ??
-      this.oldestOver("revoked", now) ??
-      this.oldestOver("declined", now) ??
-      this.oldestOver("conflict", now)
+      this.firstOver("released", now) ??
+      this.firstOver("leased", now) ??
+      this.firstOver("revoked", now) ??
+      this.firstOver("declined", now) ??
+      this.firstOver("conflict", now)
     );
   }
 
-  private oldestOver(kind: HoldKind, now: EpochMs): Ipv4 | undefined {
-    const oldest = this.byAge[kind].oldest;
-    return oldest !== undefined && oldest.until <= now ? oldest.address : undefined;
+  private firstOver(kind: HoldKind, now: EpochMs): Ipv4 | undefined {
+    const first = this.byAge[kind].first();
+    return first !== undefined && first.until <= now ? first.address : undefined;
   }
 
   /** A machine whose reserved address can be had may have no other. */
@@ -229,7 +228,7 @@ export class AddressPool {
   /** Asked when the pool is dry, which a stranger can bring about: constant time too. */
   private figures(): PoolFigures {
     const { leased, offered, declined, conflict } = this.byAge;
-    const heads = [leased, offered, declined, conflict].flatMap(({ oldest }) => oldest ?? []);
+    const heads = [leased, offered, declined, conflict].flatMap(queue => queue.first() ?? []);
     return {
       network: formatIpv4Network(this.network),
       size: countAddresses(this.assignable),

@@ -150,6 +150,14 @@ describe("LeaseIndex", () => {
     expect(chosen(leases, machine(1), 100)).toBe("10.0.0.10");
   });
 
+  it("finds what ran out among short leases behind long ones that were given before the lease time was shortened", () => {
+    const leases = new LeaseIndex([subnet()], []);
+    for (const number of [0, 1, 2, 3]) leaseTo(leases, machine(number), `10.0.0.1${number}`, 1_000_000);
+    leaseTo(leases, machine(2), "10.0.0.12", 1000);
+    expect(chosen(leases, machine(9), 999)).toContain("the next is free in 0 s");
+    expect(chosen(leases, machine(9), 1000)).toBe("10.0.0.12");
+  });
+
   it("chooses as fast in a pool of 16 million as in one of a hundred", () => {
     const big = subnet({
       network: parseIpv4Network("10.0.0.0/8") ?? fail("network"),
