@@ -1,9 +1,11 @@
 /** What the routes need from the rest of the hub. */
 import type { RandomBytes } from "../core/ids.ts";
+import type { Ipv4 } from "../core/ipv4.ts";
 import type { Clock, EpochMs } from "../core/time.ts";
+import type { LeaseHistoryQuery } from "../dhcp/lease-history.ts";
 import type { ImageRegistry } from "../images/io/registry.ts";
 import type { Store } from "../store/ports.ts";
-import type { Lease, Status } from "./wire.ts";
+import type { Lease, LeaseHistoryEntry, Reservation, Status, Subnet } from "./wire.ts";
 
 /** The fleet's certificate authority, as far as a site that joins needs it. */
 export interface FleetCa {
@@ -22,11 +24,21 @@ export interface FleetCa {
   }>;
 }
 
+/** What the site that the hub runs itself knows of addresses. */
+export interface AddressDesk {
+  leases(): Promise<readonly Lease[]>;
+  /** Newest first. */
+  history(query: LeaseHistoryQuery): Promise<readonly LeaseHistoryEntry[]>;
+  /** Takes an address back. @returns the lease that was; undefined where nobody held it */
+  release(address: Ipv4): Promise<Lease | undefined>;
+  subnets(): Promise<readonly Subnet[]>;
+  reservations(): Promise<readonly Reservation[]>;
+}
+
 export interface ApiDeps {
   readonly store: Store;
   readonly registry: Pick<ImageRegistry, "ingestBundle" | "remove">;
-  /** Addresses that the local site has given. */
-  readonly leases: () => Promise<readonly Lease[]>;
+  readonly addresses: AddressDesk;
   readonly status: () => Status;
   readonly ca: FleetCa;
   /** Where sites that have joined reach the hub. */

@@ -2,12 +2,14 @@
 import type { Authenticator } from "./authenticator.ts";
 import type { ApiDeps } from "./deps.ts";
 import type { Route } from "./route.ts";
+import { bootRoutes } from "./routes/boots.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { hubRoutes } from "./routes/hub.ts";
 import { imageKeyRoutes } from "./routes/image-keys.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { installRoutes } from "./routes/installs.ts";
 import { joinRoutes } from "./routes/join.ts";
+import { leaseRoutes } from "./routes/leases.ts";
 import { machineRoutes } from "./routes/machines.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
 import { sessionRoutes } from "./routes/session.ts";
@@ -25,6 +27,8 @@ export function apiRoutes(deps: ApiDeps, authenticator: Authenticator): Route[] 
     ...imageKeyRoutes(deps),
     ...tokenRoutes(deps),
     ...eventRoutes(deps),
+    ...bootRoutes(deps),
+    ...leaseRoutes(deps),
     ...hubRoutes(deps),
     ...sessionRoutes(authenticator),
   ];

@@ -201,12 +201,99 @@ export const trustImageKeySchema = z.strictObject({
 
 export const leaseSchema = z.object({
   address: z.string(),
-  mac: z.string(),
+  mac: z.string().describe("the hardware address; id:HEX of hardware whose address DHCP cannot hold"),
   hostname: z.string().nullable(),
   subnet: z.string(),
   expiresAt: epochMs,
 });
 export type Lease = z.infer<typeof leaseSchema>;
+
+export const leaseHistoryEntrySchema = z.object({
+  at: epochMs,
+  address: z.string(),
+  mac: z.string(),
+  hostname: z.string().nullable(),
+  /** released: given back by the client. revoked: by an operator. declined, conflict: somebody else sits on it. */
+  what: z.enum(["leased", "released", "revoked", "declined", "conflict"]),
+  /** Of a lease: when it runs out; of a declined or conflicting address: until when it is given to nobody. */
+  until: epochMs.nullable(),
+});
+export type LeaseHistoryEntry = z.infer<typeof leaseHistoryEntrySchema>;
+
+/** A network of the hub's own site; counts are of addresses that any client may get. */
+export const subnetSchema = z.object({
+  network: z.string(),
+  pools: z.array(z.string()),
+  router: z.string().nullable(),
+  leaseSeconds: z.int(),
+  size: z.int(),
+  leased: z.int(),
+  free: z.int(),
+  reservations: z.int(),
+});
+export type Subnet = z.infer<typeof subnetSchema>;
+
+export const reservationSchema = z.object({
+  address: z.string(),
+  subnet: z.string(),
+  /** "52:54:00:12:34:56", "client id 01ff", "circuit 0102 of relay 03" */
+  for: z.string(),
+  hostname: z.string().nullable(),
+  /** Whether the machine has the address at the moment. */
+  leased: z.boolean(),
+});
+export type Reservation = z.infer<typeof reservationSchema>;
+
+const verdictSchema = z.object({
+  tone: z.enum(["good", "busy", "bad", "quiet"]),
+  last: z.string().describe("what happened last"),
+  meaning: z.string().describe("what that usually means; may be empty"),
+  advice: z.array(z.string()),
+});
+
+const explainedBootSchema = z.object({
+  startedAt: epochMs,
+  lastAt: epochMs,
+  mac: z.string().nullable(),
+  /** What we took it for, in the order in which its programs spoke: "x64 UEFI, PXE", "x64 UEFI, iPXE". */
+  clients: z.array(z.string()),
+  interfaceName: z.string().nullable(),
+  stages: z.array(
+    z.object({
+      name: z.string(),
+      state: z.enum(["done", "going", "failed", "open"]),
+      note: z.string(),
+    }),
+  ),
+  lines: z.array(
+    z.object({
+      at: epochMs,
+      kind: z.string(),
+      title: z.string(),
+      text: z.string(),
+      tone: z.enum(["good", "plain", "quiet", "bad"]),
+      times: z.int().describe("how often the same thing happened, the last time at untilAt"),
+      untilAt: epochMs,
+    }),
+  ),
+  verdict: verdictSchema.extend({
+    rule: z.string().describe("stable name of what the boot ended with"),
+    silentMs: z.int().nullable().describe("null: it has begun to boot again since"),
+  }),
+});
+export type ExplainedBoot = z.infer<typeof explainedBootSchema>;
+
+/** GET /boots/MAC */
+export const bootExplanationSchema = z.object({
+  mac: z.string(),
+  machine: z.object({ id: z.string(), name: nameSchema, state: z.string() }).nullable(),
+  siteName: z.string().nullable(),
+  /** Oldest first. */
+  boots: z.array(explainedBootSchema),
+  olderBoots: z.int(),
+  silence: verdictSchema.nullable().describe("where there is no boot at all: why, and what to do"),
+});
+export type BootExplanation = z.infer<typeof bootExplanationSchema>;
 
 export const roleSchema = z.enum(["admin", "operator", "ci", "viewer"]);
 

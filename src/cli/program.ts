@@ -3,6 +3,7 @@ import { Argument, Command, Option } from "commander";
 import { Cli, firstArgument, type OpenContext } from "./cli.ts";
 import { completionScript, SHELLS, type Shell } from "./completion.ts";
 import { LOCAL_COMMANDS } from "./local-commands.ts";
+import { addBoot } from "./nouns/boot.ts";
 import { addEvents } from "./nouns/events.ts";
 import { addImages } from "./nouns/images.ts";
 import { addLeases } from "./nouns/leases.ts";
@@ -10,6 +11,7 @@ import { addMachines } from "./nouns/machines.ts";
 import { addRollout } from "./nouns/rollout.ts";
 import { addSites } from "./nouns/sites.ts";
 import { addStatus } from "./nouns/status.ts";
+import { addSubnets } from "./nouns/subnets.ts";
 import { addTokens } from "./nouns/tokens.ts";
 import { addWhy } from "./nouns/why.ts";
 import { OUTPUT_FORMATS } from "./output.ts";
@@ -40,9 +42,11 @@ export function buildProgram(open: OpenContext): Cli {
   addImages(cli);
   addRollout(cli);
   addLeases(cli);
+  addSubnets(cli);
   addTokens(cli);
   addEvents(cli);
   addWhy(cli);
+  addBoot(cli);
   for (const local of LOCAL_COMMANDS) {
     const command = declarePath(root, local.path, local.summary);
     local.declare(command);

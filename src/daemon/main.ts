@@ -15,6 +15,7 @@ import { openRegistry } from "../images/io/registry.ts";
 import { startReconciler } from "../rollout/io/reconciler.ts";
 import { openSqliteStore } from "../store/open-sqlite.ts";
 import type { EventRecord } from "../store/ports.ts";
+import { createAddressDesk } from "./address-desk.ts";
 import { readDashboardFile, sqliteBindingFile } from "./io/assets.ts";
 import { openCertificateAuthority } from "./io/ca.ts";
 import { openDataFolder } from "./io/data-folder.ts";
@@ -23,7 +24,6 @@ import { hostNames } from "./io/host-names.ts";
 import { loadSettings } from "./io/load-settings.ts";
 import { openLog } from "./io/log.ts";
 import { formatFailure, nextSignal, ownCommand } from "./io/role-process.ts";
-import { leaseToWire } from "./lease-to-wire.ts";
 import { readServeFlags } from "./serve-flags.ts";
 import type { Settings } from "./settings.ts";
 import { decideSiteAddress } from "./site-address.ts";
@@ -123,10 +123,11 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   const app = createApiApp({
     store,
     registry,
-    leases: async () =>
-      (await site.askBootProcess("list-leases", null)).map(lease =>
-        leaseToWire(lease, settings.dhcp.subnets),
-      ),
+    addresses: createAddressDesk(
+      site.askBootProcess,
+      settings.dhcp.subnets,
+      interfaces.map(served => served.address),
+    ),
     status,
     ca,
     siteChannelPort: () => siteChannel.port,

@@ -152,7 +152,8 @@ export interface RolloutFilter extends Page {
 export interface EventFilter {
   readonly afterId?: number;
   readonly machineId?: string;
-  readonly mac?: MacAddress;
+  /** Null: only those that name no machine. */
+  readonly mac?: MacAddress | null;
   readonly siteId?: string;
   readonly limit: number;
   /** "newest" gives the last `limit` events, still in rising order. */

@@ -174,7 +174,8 @@ export async function listEvents(db: Db, filter: EventFilter): Promise<EventReco
     .limit(filter.limit);
   if (filter.afterId !== undefined) query = query.where("id", ">", filter.afterId);
   if (filter.machineId !== undefined) query = query.where("machine_id", "=", filter.machineId);
-  if (filter.mac !== undefined) query = query.where("mac", "=", filter.mac);
+  if (filter.mac === null) query = query.where("mac", "is", null);
+  else if (filter.mac !== undefined) query = query.where("mac", "=", filter.mac);
   if (filter.siteId !== undefined) query = query.where("site_id", "=", filter.siteId);
   const events = (await query.execute()).map(rowToEvent);
   return filter.from === "newest" ? events.reverse() : events;

@@ -8,10 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { buffer, json } from "node:stream/consumers";
+import type { AddressDesk } from "../../src/api/deps.ts";
 import { createApiApp } from "../../src/api/io/api-app.ts";
 import { startApiServer } from "../../src/api/io/api-server.ts";
 import { hashTokenSecret } from "../../src/api/token-secret.ts";
 import type { Lease } from "../../src/api/wire.ts";
+import { formatIpv4 } from "../../src/core/ipv4.ts";
 import { openCertificateAuthority } from "../../src/daemon/io/ca.ts";
 import { type ImageRegistry, openRegistry } from "../../src/images/io/registry.ts";
 import { openSqliteStore } from "../../src/store/open-sqlite.ts";
@@ -52,7 +54,24 @@ export interface TestHub extends AsyncDisposable {
 /** The token of a role is its name. */
 const tokenOf = (role: Role) => `drp_${role}`;
 
-export async function startTestHub(leases: readonly Lease[] = []): Promise<TestHub> {
+/** An address desk that gives these leases, and forgets one that is released. */
+export function addressDesk(leases: readonly Lease[], known: Partial<AddressDesk> = {}): AddressDesk {
+  const held = new Map(leases.map(lease => [lease.address, lease]));
+  return {
+    leases: async () => [...held.values()],
+    history: async () => [],
+    release: async address => {
+      const lease = held.get(formatIpv4(address));
+      held.delete(formatIpv4(address));
+      return lease;
+    },
+    subnets: async () => [],
+    reservations: async () => [],
+    ...known,
+  };
+}
+
+export async function startTestHub(addresses: AddressDesk = addressDesk([])): Promise<TestHub> {
   const folder = mkdtempSync(join(tmpdir(), "drp-api-"));
   const store = await openSqliteStore({ file: join(folder, "drp.db") });
   await store.commit([
@@ -70,7 +89,7 @@ export async function startTestHub(leases: readonly Lease[] = []): Promise<TestH
   const app = createApiApp({
     store,
     registry,
-    leases: async () => leases,
+    addresses,
     status: () => ({
       version: "0.0.0",
       startedAt: NOW,

@@ -10,6 +10,7 @@ import { openCertificateAuthority } from "../../src/daemon/io/ca.ts";
 import { openRegistry } from "../../src/images/io/registry.ts";
 import { openSqliteStore } from "../../src/store/open-sqlite.ts";
 import type { Store } from "../../src/store/ports.ts";
+import { addressDesk } from "../api/hub.ts";
 import { siteRecord, tokenRecord } from "../store/records.ts";
 
 export const TOKEN = "drp_admin";
@@ -45,7 +46,7 @@ export async function startDashboardHub(): Promise<DashboardHub> {
   const app = createApiApp({
     store,
     registry: await openRegistry(join(folder, "images")),
-    leases: async () => [
+    addresses: addressDesk([
       {
         address: "10.0.0.21",
         mac: "52:54:00:00:00:01",
@@ -53,7 +54,7 @@ export async function startDashboardHub(): Promise<DashboardHub> {
         subnet: "10.0.0.0/24",
         expiresAt: startedAt,
       },
-    ],
+    ]),
     status: () => ({
       version: "0.1.0",
       startedAt,

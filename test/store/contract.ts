@@ -338,7 +338,7 @@ export function describeStoreContract(database: string, open: () => Promise<Stor
       expect((await store.commit(order)).kind).toBe("committed");
     });
 
-    test("lists events after a cursor, the newest ones in rising order, and those of one machine, MAC or site", async () => {
+    test("lists events after a cursor, the newest ones in rising order, and those of one machine, MAC, site or nobody", async () => {
       await using store = await open();
       await store.commit([
         { kind: "append-event", event: newEvent({ machineId: "m-1" }) },
@@ -353,6 +353,7 @@ export function describeStoreContract(database: string, open: () => Promise<Stor
       expect(await ids({ from: "newest" })).toEqual([3, 4]);
       expect(await ids({ machineId: "m-1" })).toEqual([1, 4]);
       expect(await ids({ mac: macOf(1) })).toEqual([2, 4]);
+      expect(await ids({ mac: null, siteId: "s-local" })).toEqual([3]);
       expect(await ids({ siteId: "s-local" })).toEqual([3]);
     });
   });

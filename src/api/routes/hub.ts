@@ -1,9 +1,9 @@
 import type { ApiDeps } from "../deps.ts";
 import { defineRoute, json, type Route } from "../route.ts";
-import { leaseSchema, pageOf, statusSchema } from "../wire.ts";
+import { statusSchema } from "../wire.ts";
 
-/** What the hub itself does: its services, its leases, whether it lives. */
-export function hubRoutes({ store, leases, status }: ApiDeps): Route[] {
+/** What the hub itself does: its services, whether it lives. */
+export function hubRoutes({ store, status }: ApiDeps): Route[] {
   return [
     defineRoute({
       method: "get",
@@ -13,15 +13,6 @@ export function hubRoutes({ store, leases, status }: ApiDeps): Route[] {
       status: 200,
       answer: statusSchema,
       handle: async () => json(status()),
-    }),
-    defineRoute({
-      method: "get",
-      path: "/api/v1/leases",
-      role: "viewer",
-      summary: "Lists the addresses that the local site has given",
-      status: 200,
-      answer: pageOf(leaseSchema),
-      handle: async () => json({ items: await leases(), next: null }),
     }),
     defineRoute({
       method: "get",
