@@ -157,21 +157,6 @@ describe("LeaseIndex", () => {
     expect(chosen(leases, machine(9), 999)).toContain("the next is free in 0 s");
     expect(chosen(leases, machine(9), 1000)).toBe("10.0.0.12");
   });
-
-  it("chooses as fast in a pool of 16 million as in one of a hundred", () => {
-    const big = subnet({
-      network: parseIpv4Network("10.0.0.0/8") ?? fail("network"),
-      pools: [{ first: ip("10.0.0.10"), last: ip("10.255.255.250") }],
-    });
-    const leases = new LeaseIndex([big], []);
-    const startedAt = performance.now();
-    for (let number = 0; number < 100_000; number++) {
-      leaseTo(leases, machine(number), chosen(leases, machine(number), 0), 1000);
-    }
-    // 100,000 choices took 0.3 s; a scan per choice would take minutes.
-    expect(performance.now() - startedAt).toBeLessThan(5000);
-    expect(leases.liveLeases(0)).toHaveLength(100_000);
-  });
 });
 
 describe("subtractRanges()", () => {
