@@ -20,11 +20,16 @@ const PACKAGES = [
   ["/usr/bin/chromium", "chromium", "the dashboard is not tested in a browser"],
   ["perfdhcp", "kea-admin", "DHCP is not tested under load"],
   ["dhclient", "isc-dhcp-client", "DHCP is not tested with ISC's client"],
+  ["dnsmasq", "dnsmasq-base", "neither ProxyDHCP nor a second DHCP server is tested beside a real one"],
   ["udhcpc", "udhcpc", "DHCP is not tested with busybox's client"],
   ["curl", "curl", "boot HTTP is not tested with curl"],
   ["atftp", "atftp", "TFTP is not tested with atftp"],
   ["tftp", "tftp-hpa", "TFTP is not tested with tftp-hpa"],
-  ["tcpdump", "tcpdump", "what independent clients and we say to each other is not compared with its golden text"],
+  [
+    "tcpdump",
+    "tcpdump",
+    "what independent clients and we say to each other is not compared with its golden text",
+  ],
 ];
 
 /** Installs what is missing where this user may, and says what could not be had and what is lost. */

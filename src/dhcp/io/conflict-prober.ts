@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { formatIpv4, type Ipv4 } from "../../core/ipv4.ts";
 import type { MacAddress } from "../../core/mac.ts";
 import type { Neighbours } from "../neighbours.ts";
-import { neighbourTableSize, readNeighbours } from "./neighbour-table.ts";
+import { forgetNeighbour, neighbourTableSize, readNeighbours } from "./neighbour-table.ts";
 
 export type ProbeOutcome =
   | { readonly kind: "free" }
@@ -49,9 +49,13 @@ export class ConflictProber {
   async probe(question: ProbeQuestion): Promise<ProbeOutcome> {
     this.entries++;
     setTimeout(() => this.entries--, ENTRY_STAYS_MS).unref();
-    // What the table held before may be years old: only an entry that comes now is an answer.
-    const before = (await this.read()).get(question.address);
+    // What the table held before may be hours old: only an entry that comes now is an answer.
+    let before = (await this.read()).get(question.address);
     if (before !== undefined && before === question.client) return { kind: "free" };
+    if (before !== undefined) {
+      await forgetNeighbour(question.address);
+      before = (await this.read()).get(question.address);
+    }
     const port = askPort(question);
     try {
       const until = performance.now() + ANSWER_WITHIN_MS;
