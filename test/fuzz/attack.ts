@@ -101,21 +101,23 @@ async function attackTransfer(): Promise<void> {
     async burst => {
       const ownPort = await beginHostileTransfer(hostile);
       for (const packet of burst) {
-        if (ownPort === undefined || random.onceIn(2))
+        // An error would end the hostile client's transfer, and the rest of the burst would find it gone.
+        const endsIt = packet[0] === 0 && packet[1] === 5;
+        if (ownPort === undefined || endsIt || random.onceIn(2)) {
           stranger.send(packet, transfer.port, attack.serverAddress);
-        else hostile.send(packet, ownPort, attack.serverAddress);
+        } else hostile.send(packet, ownPort, attack.serverAddress);
       }
       // RFC 1350 §5: an error ends a transfer.
       if (ownPort !== undefined) hostile.send(Buffer.from("\0\u0005\0\0\0"), ownPort, attack.serverAddress);
       if (transfer.done) {
-        transfer.end();
+        await transfer.end();
         await asker[Symbol.asyncDispose]();
         asker = await goodAsker();
         transfer = await GoodTransfer.begin(asker, "large.bin", file);
       }
       await transfer.next();
     },
-    () => makeTransferPacket(random, transfer.currentBlock),
+    () => makeTransferPacket(random, random.onceIn(2) ? 1 : transfer.currentBlock),
   );
 }
 

@@ -55,7 +55,7 @@ export class Asker implements AsyncDisposable {
       if (isAnswer(packet)) heard.resolve(packet);
     };
     for (let tries = 1; ; tries++) {
-      this.send(question, port);
+      await this.send(question, port);
       const answer = await withinTime(heard.promise);
       if (answer !== undefined) return answer;
       if (tries === MAX_TRIES) throw new Error(`${what} was not answered, ${MAX_TRIES} times`);
@@ -63,8 +63,9 @@ export class Asker implements AsyncDisposable {
     }
   }
 
-  send(bytes: Buffer, port: number): void {
-    this.socket.send(bytes, port, this.server);
+  /** @returns when it has left: a socket that is closed before takes it along */
+  async send(bytes: Buffer, port: number): Promise<void> {
+    await new Promise(resolve => this.socket.send(bytes, port, this.server, resolve));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -213,8 +214,8 @@ export class GoodTransfer {
   }
 
   /** Acknowledges the last block, to which no answer comes. */
-  end(): void {
-    this.asker.send(Buffer.of(0, 4, this.block >> 8, this.block & 0xff), this.port);
+  async end(): Promise<void> {
+    await this.asker.send(Buffer.of(0, 4, this.block >> 8, this.block & 0xff), this.port);
   }
 
   private async acknowledge(block: number, wanted: number): Promise<void> {
@@ -237,5 +238,5 @@ export class GoodTransfer {
 export async function fetchFile(asker: Asker, name: string, file: Buffer): Promise<void> {
   const transfer = await GoodTransfer.begin(asker, name, file);
   while (!transfer.done) await transfer.next();
-  transfer.end();
+  await transfer.end();
 }

@@ -8,6 +8,7 @@ const GOOD: TargetReport = {
   exchanges: 8,
   retries: 0,
   seconds: 1,
+  delivered: 1100,
   overflowed: 0,
   growthMegabytes: -2,
   alive: true,
@@ -21,7 +22,7 @@ it.each([
   [{ alive: false }, "not the one that was started"],
   [{ growthMegabytes: 31 }, "memory grew by 31.0 MB"],
   [{ growthMegabytes: Number.NaN }, "memory grew by NaN MB"],
-  [{ overflowed: 11 }, "11 of 1000 packets never reached the server"],
+  [{ delivered: 699 }, "only 699 of 1000 packets reached the server"],
 ])("findFaults() names %j", (change, fault) => {
   expect(findFaults({ ...GOOD, ...change })).toEqual([expect.stringContaining(fault)]);
 });
