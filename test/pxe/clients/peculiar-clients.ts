@@ -6,15 +6,8 @@ import { macFromBytes } from "../../../src/core/mac.ts";
 import type { OptionEntry } from "../../../src/dhcp/options.ts";
 import type { Reservation } from "../../../src/dhcp/subnet.ts";
 import { ipv4 } from "./helpers/boot-server.ts";
+import type { RawClient } from "./helpers/describe-messages.ts";
 import { END, ip, join, option, rawMessage } from "./helpers/raw-message.ts";
-
-export interface PeculiarClient {
-  readonly name: string;
-  readonly bytes: Uint8Array;
-  /** "client": broadcast from port 68; "relay": sent to the server from port 67. */
-  readonly from: "client" | "relay";
-  readonly expect: "reply" | "silence";
-}
 
 const TYPE = { discover: option(53, 1), request: option(53, 3), inform: option(53, 8) };
 /** What PXE ROMs ask for (Intel's PXE 2.1, table 2-1). */
@@ -62,7 +55,7 @@ function mac(oui = "020000", options: readonly OptionEntry[] = []): string {
   return chaddr;
 }
 
-function client(name: string, ...options: Uint8Array[]): PeculiarClient {
+function client(name: string, ...options: Uint8Array[]): RawClient {
   return {
     name,
     from: "client",
@@ -86,7 +79,7 @@ const IPXE_FEATURES = option(
 /** RFC 4390's identifier of the InfiniBand row. */
 const INFINIBAND_ID = "ff00000001000300200002c903000bade1";
 
-export const PECULIAR_CLIENTS: readonly PeculiarClient[] = [
+export const PECULIAR_CLIENTS: readonly RawClient[] = [
   client(
     "bios-undi-rom",
     TYPE.discover,
@@ -171,7 +164,7 @@ export const PECULIAR_CLIENTS: readonly PeculiarClient[] = [
   },
   // Together more than 576 bytes hold: the answer's header and cookie take 240, IP and UDP 28.
   ...([576, 1500] as const).map(
-    (sizeBytes): PeculiarClient => ({
+    (sizeBytes): RawClient => ({
       name: `largest-message-${sizeBytes}`,
       from: "client",
       expect: "reply",

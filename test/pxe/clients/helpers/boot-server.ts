@@ -7,6 +7,7 @@ import type { BootEvent } from "../../../../src/dhcp/boot-event.ts";
 import type { Reservation, Subnet } from "../../../../src/dhcp/subnet.ts";
 import type { BootSettings, DhcpMode } from "../../../../src/pxe/boot-process-messages.ts";
 import { type BootProcess, startBootProcess } from "../../../../src/pxe/io/boot-process.ts";
+import { LOADER_FILES, SERVED_LOADERS } from "../../../../src/pxe/loader-files.ts";
 import type { TestNetwork } from "../../helpers/network.ts";
 
 export interface BootServer extends AsyncDisposable {
@@ -82,18 +83,13 @@ export async function startBootServer(
 }
 
 function settings(folder: string, reservations: readonly Reservation[]): BootSettings {
-  const loaders = {
-    ipxe: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" },
-    signed: { "arm64-uefi": "shimaa64.efi" },
-  };
-  const names = [loaders.ipxe, loaders.signed].flatMap(files => Object.values(files));
   return {
     subnets: [subnet("10.77", reservations), subnet("10.99", [])],
     classes: [],
     loader: "auto",
     bootPort: 8091,
-    loaders,
-    tftpFiles: new Map(names.map(name => [name, join(folder, "loader")])),
+    loaders: LOADER_FILES,
+    tftpFiles: new Map(SERVED_LOADERS.map(name => [name, join(folder, "loader")])),
     bootAnswers: new Map(),
     unknown: { kind: "boot" },
   };
