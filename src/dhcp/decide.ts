@@ -82,7 +82,7 @@ interface Exchange {
   readonly client: ClientKey;
   readonly subnet: Subnet;
   readonly reservation: Reservation | undefined;
-  /** Who we are to this client: our address, or what its relay wants taken for it (RFC 5107 §4). */
+  /** Who we are to this client: our address, or what its relay wants taken for it (RFC 5107). */
   readonly serverIdentifier: Ipv4;
   readonly receivedOn: ReceivedOn;
   readonly state: DhcpState;

@@ -93,7 +93,7 @@ export function networkOptions(subnet: Subnet): OptionEntry[] {
 }
 
 /**
- * 61 (RFC 6842), 97 where it is well formed (RFC 4578 §2.3), 118 because we follow it (RFC 3011 §3), and last, whole, 82
+ * 61 (RFC 6842), 97 where it is well formed (RFC 4578 §2.3), 118 because we follow it (RFC 3011 §2), and last, whole, 82
  * (RFC 3046 §2.2). A NAK carries neither 97 nor 118 (RFC 2131 table 3: all others must not be there).
  */
 function echoOptions(from: DhcpOptions, type: number, into: Map<number, Uint8Array>): void {

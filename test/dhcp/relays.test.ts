@@ -52,7 +52,7 @@ describe("a relayed DHCP client", () => {
       "offer 10.9.0.10",
     ],
     [
-      "118 before giaddr (RFC 3011 §3)",
+      "118 before giaddr (RFC 3011 §2)",
       { ...THROUGH_RELAY, options: [[OPTION.subnetSelection, ipv4Value(ip("10.0.0.0"))]] },
       "offer 10.0.0.10",
     ],
@@ -62,7 +62,7 @@ describe("a relayed DHCP client", () => {
       "offer 10.9.0.10",
     ],
     [
-      "silence for a 118 that is not served, never another network (RFC 3011 §3)",
+      "silence for a 118 that is not served, never another network (RFC 3011 §2)",
       { options: [[OPTION.subnetSelection, ipv4Value(ip("172.16.0.0"))]] },
       "172.16.0.0 is in no subnet that is served here",
     ],
@@ -81,7 +81,7 @@ describe("a relayed DHCP client", () => {
     expect(chooseDestination(reply)).toEqual({ address: ip("192.168.0.1"), port: 67 });
   });
 
-  it("gets 118 back when it sent one (RFC 3011 §3), but not in a NAK (RFC 2131 table 3)", () => {
+  it("gets 118 back when it sent one (RFC 3011 §2), but not in a NAK (RFC 2131 table 3)", () => {
     const selection: OptionEntry = [OPTION.subnetSelection, ipv4Value(ip("10.9.0.0"))];
     const offer = replyOf(tell(server(), message("discover", { options: [selection] })));
     expect(offer.options.get(118)).toEqual(selection[1]);
@@ -89,7 +89,7 @@ describe("a relayed DHCP client", () => {
     expect([...replyOf(tell(server(), wrong)).options.keys()]).toEqual([53, 54, 56]);
   });
 
-  it("takes its relay for the server where the relay asks so, and us by that name (RFC 5107 §4)", () => {
+  it("takes its relay for the server where the relay asks so, and us by that name (RFC 5107)", () => {
     const options = [relayAgent(circuit, serverOverride("10.9.0.1"))];
     const state = server();
     const offer = replyOf(tell(state, message("discover", { ...THROUGH_RELAY, options })));
