@@ -8,10 +8,11 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { DrpError, describeErrorChain } from "../src/core/errors.ts";
 import { type Benchmark, formatResults } from "./benchmark.ts";
+import { bootHttpBenchmark } from "./boot-http.ts";
 import { dhcpBenchmark } from "./dhcp.ts";
 import { tftpBenchmark } from "./tftp.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark, tftpBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark, tftpBenchmark, bootHttpBenchmark];
 
 /** On the disk of the checkout: /tmp may be memory. */
 const WORK_FOLDER = path.join(import.meta.dirname, "..", ".cache", "bench");
