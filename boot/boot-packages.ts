@@ -6,6 +6,9 @@ export interface BootPackages {
   readonly kernel: DebianPackage;
   readonly busybox: DebianPackage;
   readonly ipxe: DebianPackage;
+  /** What Secure Boot accepts: Microsoft has signed the shim, Debian the GRUB. */
+  readonly shim: DebianPackage;
+  readonly signedGrub: DebianPackage;
   readonly grubCommon: DebianPackage;
   readonly grubPc: DebianPackage;
   readonly grubEfi: DebianPackage;
@@ -38,6 +41,8 @@ export async function bootPackages(cacheDir: string): Promise<BootPackages> {
     kernelName,
     "busybox-static",
     "ipxe",
+    "shim-signed",
+    "grub-efi-amd64-signed",
     "grub-common",
     "grub-pc-bin",
     "grub-efi-amd64-bin",
@@ -49,12 +54,31 @@ export async function bootPackages(cacheDir: string): Promise<BootPackages> {
     kernel: named(kernelName),
     busybox: named("busybox-static"),
     ipxe: named("ipxe"),
+    shim: named("shim-signed"),
+    signedGrub: named("grub-efi-amd64-signed"),
     grubCommon: named("grub-common"),
     grubPc: named("grub-pc-bin"),
     grubEfi: named("grub-efi-amd64-bin"),
     e2fsprogs: named("e2fsprogs"),
     libraryDirs: libraryDirs([...libraryNames].map(name => named(name).root)),
     versions: Object.fromEntries(packages.map(({ name, version }) => [name, version])),
+  };
+}
+
+/** Of another architecture than the ramdisk's. */
+export interface SignedLoaderPackages {
+  readonly shim: DebianPackage;
+  readonly signedGrub: DebianPackage;
+}
+
+/** Debian builds no iPXE for arm64. @throws {DrpError} "tool.missing" naming the package */
+export async function arm64LoaderPackages(cacheDir: string): Promise<SignedLoaderPackages> {
+  const names = ["shim-signed", "grub-efi-arm64-signed"];
+  const lost = "without it no arm64 machine can boot over the network";
+  const packages = await fetchDebianPackages(names, cacheDir, lost, "arm64");
+  return {
+    shim: packageNamed(packages, "shim-signed"),
+    signedGrub: packageNamed(packages, "grub-efi-arm64-signed"),
   };
 }
 

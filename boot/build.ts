@@ -3,7 +3,7 @@
  *
  *     OUT/vmlinuz        Debian's kernel
  *     OUT/ramdisk.img    the boot ramdisk with `drp machine install`
- *     OUT/loaders/       iPXE for BIOS and UEFI, and what starts a UEFI machine's own disk
+ *     OUT/loaders/       iPXE for BIOS and UEFI, shim and GRUB for Secure Boot, and what starts a UEFI machine's own disk
  *     OUT/disk-loader/   GRUB for the machine's own disk (also inside the ramdisk)
  *
  * By itself: `node boot/build.ts [DRP [OUT [CACHE]]]`.
@@ -12,10 +12,10 @@ import { copyFile, mkdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { formatBytes } from "../src/core/bytes.ts";
 import { DrpError, describeErrorChain } from "../src/core/errors.ts";
-import { bootPackages } from "./boot-packages.ts";
+import { arm64LoaderPackages, bootPackages } from "./boot-packages.ts";
 import { buildDiskLoader } from "./disk-loader.ts";
 import { findKernel } from "./kernel-modules.ts";
-import { copyNetworkLoaders } from "./loaders.ts";
+import { copyArm64Loaders, copyNetworkLoaders } from "./loaders.ts";
 import { buildLocalBoot } from "./local-boot.ts";
 import { planRamdisk, writeRamdisk } from "./ramdisk.ts";
 
@@ -40,7 +40,8 @@ export async function buildBootFiles(options: BuildBootFilesOptions): Promise<vo
   const packages = await bootPackages(options.cache);
   const kernel = await findKernel(packages.kernel.root);
   log("loaders for network and disk");
-  await copyNetworkLoaders(packages.ipxe.root, path.join(out, "loaders"));
+  await copyNetworkLoaders(packages, path.join(out, "loaders"));
+  await addArm64Loaders(options);
   await buildLocalBoot(packages, path.join(out, "loaders", "local-boot.efi"));
   const loaderDir = path.join(out, "disk-loader");
   await buildDiskLoader(packages, loaderDir);
@@ -55,6 +56,16 @@ export async function buildBootFiles(options: BuildBootFilesOptions): Promise<vo
   });
   await writeRamdisk(tree, path.join(out, "ramdisk.img"));
   log(await checkSize(out));
+}
+
+/** A mirror may hold one architecture alone: then arm64 machines are not served, and all others are. */
+async function addArm64Loaders({ cache, out, log }: BuildBootFilesOptions): Promise<void> {
+  try {
+    await copyArm64Loaders(await arm64LoaderPackages(cache), path.join(out, "loaders"));
+  } catch (error) {
+    if (!(error instanceof DrpError)) throw error;
+    log(`no arm64 loaders: ${describeErrorChain(error)}`);
+  }
 }
 
 /** SOURCE_DATE_EPOCH (reproducible-builds.org) where it is set. */

@@ -22,6 +22,7 @@ export interface DebianPackage {
  * @param names packages of the host's own Debian release
  * @param cacheDir made when missing
  * @param lost what cannot be done without these packages, for the error: "no machine can boot over the network"
+ * @param architecture another one than the host's: "arm64"; its package lists are kept in cacheDir
  * @returns one for each name, in the same order
  * @throws {DrpError} "tool.missing" naming the package
  */
@@ -29,15 +30,18 @@ export async function fetchDebianPackages(
   names: readonly string[],
   cacheDir: string,
   lost: string,
+  architecture?: string,
 ): Promise<DebianPackage[]> {
   await mkdir(cacheDir, { recursive: true });
   try {
-    const archives = await archiveNames(names);
+    const apt = architecture === undefined ? HOST_APT : await foreignApt(architecture, cacheDir);
+    const archives = await archiveNames(names, apt);
     const folderOf = (archive: string) => path.join(cacheDir, path.basename(archive, ".deb"));
     await unpackArchives(
       archives.filter(({ archive }) => !existsSync(folderOf(archive))),
       cacheDir,
       folderOf,
+      apt,
     );
     return archives.map(({ name, archive }) => ({
       name,
@@ -116,10 +120,39 @@ interface Archive {
   readonly archive: string;
 }
 
+/** Which package lists apt reads. */
+interface Apt {
+  readonly options: readonly string[];
+  readonly listsDir: string;
+}
+
+const HOST_APT: Apt = { options: [], listsDir: "/var/lib/apt/lists" };
+
+/**
+ * The host's sources for another architecture, with lists and state in a folder of ours: `dpkg --add-architecture` would
+ * change the host.
+ */
+async function foreignApt(architecture: string, cacheDir: string): Promise<Apt> {
+  const state = path.resolve(cacheDir, `apt-${architecture}`);
+  const listsDir = path.join(state, "lists");
+  await mkdir(path.join(listsDir, "partial"), { recursive: true });
+  const settings = [
+    `APT::Architecture=${architecture}`,
+    `APT::Architectures=${architecture}`,
+    `Dir::State=${state}`,
+    "Dir::State::status=/dev/null",
+    `Dir::Cache=${state}`,
+    "Acquire::Languages=none",
+    // As apt's own user nothing could be written there.
+    "APT::Sandbox::User=root",
+  ];
+  return { options: settings.flatMap(setting => ["-o", setting]), listsDir };
+}
+
 /** The archive of each package's candidate version; nothing is downloaded. */
-async function archiveNames(names: readonly string[]): Promise<Archive[]> {
-  await ensurePackageLists();
-  const { stdout } = await run("apt-get", ["download", "--print-uris", ...names]);
+async function archiveNames(names: readonly string[], apt: Apt): Promise<Archive[]> {
+  await ensurePackageLists(apt);
+  const { stdout } = await run("apt-get", [...apt.options, "download", "--print-uris", ...names]);
   const archives = Array.from(stdout.matchAll(/^'\S+' (\S+\.deb) /gm), match => match[1] ?? "");
   return names.map(name => {
     const archive = archives.find(candidate => candidate.startsWith(`${name}_`));
@@ -132,13 +165,15 @@ async function unpackArchives(
   archives: readonly Archive[],
   cacheDir: string,
   folderOf: (archive: string) => string,
+  apt: Apt,
 ): Promise<void> {
   if (archives.length === 0) return;
   const workDir = await mkdtemp(path.join(cacheDir, ".fetch-"));
   try {
     const names = archives.map(({ name }) => name);
     // apt warns when its own unprivileged user cannot write here; as that user nothing could be written.
-    await run("apt-get", ["-q", "-o", "APT::Sandbox::User=root", "download", ...names], { cwd: workDir });
+    const options = [...apt.options, "-q", "-o", "APT::Sandbox::User=root"];
+    await run("apt-get", [...options, "download", ...names], { cwd: workDir });
     for (const { archive } of archives) {
       const unfinished = path.join(workDir, "root");
       await run("dpkg-deb", ["-x", path.join(workDir, archive), unfinished]);
@@ -176,8 +211,8 @@ function blamedPackage(cause: unknown, names: readonly string[]): string {
   );
 }
 
-async function ensurePackageLists(): Promise<void> {
-  const lists = await readdir("/var/lib/apt/lists").catch(() => []);
+async function ensurePackageLists(apt: Apt = HOST_APT): Promise<void> {
+  const lists = await readdir(apt.listsDir).catch(() => []);
   if (lists.some(list => /_Packages(\.|$)/.test(list))) return;
-  await run("apt-get", ["-q", "update"]);
+  await run("apt-get", [...apt.options, "-q", "update"]);
 }
