@@ -33,7 +33,7 @@ export function renderBootExplanation(explanation: BootExplanation, options: Boo
 function describeMachine({ mac, machine, siteName }: BootExplanation): string {
   const site = siteName === null ? "" : ` at site ${siteName}`;
   return machine === null
-    ? `${mac}${site}, no machine of the fleet`
+    ? `${mac}${site}, not entered in the fleet`
     : `${machine.name} (${mac})${site}, ${machine.state}`;
 }
 

@@ -72,22 +72,26 @@ function withoutOperators(events: readonly TimelineEvent[]): TimelineEvent[] {
 function explainOne({ events, progress }: Boot, next: Boot | undefined, input: ExplainInput): ExplainedBoot {
   const startedAt = events[0]?.at ?? 0;
   const nextBootAt = next?.events[0]?.at ?? null;
-  const meanwhile = input.siteEvents.filter(
-    ({ at }) => at >= startedAt - MINUTES_BEFORE_MS && at <= progress.lastAt + MINUTES_BEFORE_MS,
-  );
   const around: BootSurroundings = {
     otherServers: serversIn(input.siteEvents.filter(({ at }) => at >= startedAt - DAY_MS)),
     nextBootAt,
     machineState: input.machineState,
   };
   const asked = events.filter(isAddressEvent);
+  const interfaceName = textFact(asked.at(-1)?.facts.interface) || null;
+  const meanwhile = input.siteEvents.filter(
+    event =>
+      event.at >= startedAt - NEAR_MS &&
+      event.at <= progress.lastAt + NEAR_MS &&
+      concerns(event, interfaceName, progress),
+  );
   const lines = [...events, ...newestOfEach(meanwhile)].toSorted((a, b) => a.at - b.at);
   return {
     startedAt,
     lastAt: progress.lastAt,
     mac: asked.find(({ mac }) => mac !== null)?.mac ?? null,
     clients: [...new Set(asked.map(describeSpeaker))],
-    interfaceName: textFact(asked.at(-1)?.facts.interface) || null,
+    interfaceName,
     stages: bootStages(progress),
     lines: timelineLines(lines),
     verdict: judge(progress, around, input.now),
@@ -95,7 +99,7 @@ function explainOne({ events, progress }: Boot, next: Boot | undefined, input: E
 }
 
 /** What went wrong at the site shortly before or after belongs to the story. */
-const MINUTES_BEFORE_MS = 120_000;
+const NEAR_MS = 120_000;
 const DAY_MS = 86_400_000;
 
 function judge(progress: BootProgress, around: BootSurroundings, now: EpochMs): ExplainedBoot["verdict"] {
@@ -108,6 +112,17 @@ function judge(progress: BootProgress, around: BootSurroundings, now: EpochMs): 
     return { ...said, tone: "busy", meaning: "it may still be at it: give it a moment", advice: [] };
   }
   return { ...said, tone: rule.tone, meaning: rule.meaning?.(seen) ?? "", advice: rule.advice?.(seen) ?? [] };
+}
+
+function concerns(
+  { kind, facts }: TimelineEvent,
+  interfaceName: string | null,
+  progress: BootProgress,
+): boolean {
+  const elsewhere =
+    facts.interface !== undefined && interfaceName !== null && facts.interface !== interfaceName;
+  const gotAddress = progress.talks.some(({ grantedAt }) => grantedAt !== null);
+  return !elsewhere && !(gotAddress && kind === "dhcp.pool-empty");
 }
 
 function serversIn(events: readonly TimelineEvent[]): string[] {

@@ -34,12 +34,16 @@ export function explainSilence({ mac, listening, unknownMachines, troubles, now 
   const on = listening.filter(({ state }) => state !== "off");
   const macs = unknownMachines.map(entry => entry.mac);
   const near = new Set(nearMacs(mac, macs).slice(0, MAX_NAMED));
-  const named = unknownMachines.filter(entry => near.has(entry.mac));
+  const named = [...near].flatMap(each => unknownMachines.find(entry => entry.mac === each) ?? []);
   const ago = (at: EpochMs) => (now - at < 1000 ? "now" : `${formatDuration(now - at)} ago`);
-  const likely = named.map(
-    entry =>
-      `${entry.mac} was heard ${ago(entry.lastAt)}, and differs by little: a typing error, or another port of the same machine? drp boot explain ${entry.mac}`,
-  );
+  const list = (entries: readonly UnknownMachine[]) =>
+    entries.map(entry => `${entry.mac} (${ago(entry.lastAt)})`).join(", ");
+  const likely =
+    named[0] === undefined
+      ? []
+      : [
+          `Is it a typing error, or another port of the same machine? Heard lately, and differing by little: ${list(named)}. See: drp boot explain ${named[0].mac}`,
+        ];
   const others = unknownMachines.filter(entry => !near.has(entry.mac)).slice(0, MAX_NAMED);
   return {
     tone: "bad",
@@ -51,11 +55,7 @@ export function explainSilence({ mac, listening, unknownMachines, troubles, now 
       ...troubles.slice(0, MAX_NAMED),
       ...(on.length === 0 ? [] : MACHINE_SIDE),
       ...on.map(({ site, detail }) => `It must be on a network that site ${site} serves: ${detail}`),
-      ...(others.length === 0
-        ? []
-        : [
-            `Other addresses that nobody entered were heard: ${others.map(entry => `${entry.mac} (${ago(entry.lastAt)})`).join(", ")}`,
-          ]),
+      ...(others.length === 0 ? [] : [`Other addresses that nobody entered were heard: ${list(others)}`]),
     ],
   };
 }

@@ -115,7 +115,7 @@ export function given(talk: AddressTalk | undefined): string {
 
 export function times(talk: AddressTalk | undefined): string {
   const asked = talk?.asked ?? 0;
-  return asked === 1 ? "once" : `${asked} times`;
+  return asked === 1 ? "once" : asked === 2 ? "twice" : `${asked} times`;
 }
 
 export function others({ otherServers }: BootSurroundings): string[] {
