@@ -1,32 +1,41 @@
 /**
- * One TFTP transfer from us to a client, as a table of what to send next (RFC 1350; options 2347, 2348, 2349; windows
- * 7440). Knows block numbers and times; neither sockets nor the file's bytes.
+ * One TFTP transfer from us to a client, as a table of what to send next (RFC 1350; windows 7440). Knows block numbers and
+ * times; neither sockets nor the file's bytes.
  */
-import type { EpochMs } from "../core/time.ts";
+import { TFTP_ERROR } from "./tftp-packet.ts";
+import { observeRoundTrip, type RoundTrip, waitMs } from "./tftp-patience.ts";
+import type { TransferTerms } from "./tftp-terms.ts";
 
+/** Times are in milliseconds of one clock that does not jump; it need not tell the time of day. */
 export interface Transfer {
-  readonly sizeBytes: number;
-  readonly blockBytes: number;
-  /** Blocks sent before an acknowledgement is awaited. */
-  readonly windowBlocks: number;
-  /** First wait for an acknowledgement; doubles with each repetition. */
-  readonly timeoutMs: number;
-  /** What was agreed on; empty where the client asked for nothing. */
-  readonly options: ReadonlyMap<string, string>;
+  readonly terms: TransferTerms;
   /** "options": our option acknowledgement is out and block 0 is awaited. */
   readonly phase: "options" | "data";
+  /** Whether the client has answered at all: a request alone can come from anybody, in anybody's name. */
+  readonly confirmed: boolean;
   /** Blocks count from 1 and do not wrap here; on the wire they do, after 65535. */
   readonly acknowledged: number;
+  /** The last block of the window that is out. */
   readonly sent: number;
+  /** The last block that was ever sent: those up to it are sent again. */
+  readonly furthest: number;
+  readonly resentBlocks: number;
+  readonly sentAtMs: number;
+  /** What is out was sent once, so that its answer tells the round trip (Karn's rule). */
+  readonly sentOnce: boolean;
   /** This acknowledgement's window was already sent again: its next copy means nothing. */
   readonly repeatedAfterAck: boolean;
   readonly repetitions: number;
-  readonly deadline: EpochMs;
+  readonly progressAtMs: number;
+  readonly deadlineMs: number;
+  readonly roundTrip: RoundTrip | null;
 }
 
 export type TransferInput =
   | { readonly kind: "ack"; readonly block: number }
-  | { readonly kind: "error"; readonly message: string }
+  | { readonly kind: "error"; readonly code: number; readonly message: string }
+  /** The same request from the same port once more. */
+  | { readonly kind: "request" }
   /** The deadline has passed. */
   | { readonly kind: "silence" };
 
@@ -34,7 +43,7 @@ export type TransferAction =
   | { readonly kind: "send-option-ack" }
   | { readonly kind: "send-blocks"; readonly first: number; readonly last: number }
   | { readonly kind: "wait" }
-  | { readonly kind: "done" }
+  | { readonly kind: "done"; readonly lastAckMissing: boolean }
   /** The client asked for the size and left: UEFI does so before it fetches. */
   | { readonly kind: "size-told" }
   | { readonly kind: "failed"; readonly reason: string };
@@ -44,143 +53,160 @@ export interface TransferStep {
   readonly action: TransferAction;
 }
 
-const DEFAULT_BLOCK_BYTES = 512;
-/** A block in one Ethernet frame with IP and UDP headers: fragments are what boot ROMs lose. */
-const MAX_BLOCK_BYTES = 1468;
-/** 94 KB in flight: fills 25 ms of a gigabit link's share, and stays below a ROM's receive ring. */
-const MAX_WINDOW_BLOCKS = 64;
-const DEFAULT_TIMEOUT_MS = 1000;
-const MAX_TIMEOUT_MS = 8000;
-/** About half a minute of silence: longer than any firmware waits. */
-const MAX_REPETITIONS = 6;
-
+/** Longer than any firmware waits for a block: EDK2 gives up after 6 tries of 4 s. */
+const MAX_SILENCE_MS = 30_000;
 /**
- * Agrees on options; values beyond ours are answered with ours, malformed and unknown options are left out, as RFC 2347
- * allows.
+ * Whoever never answered is kept half as long: it may be nobody, and if it is somebody, its request comes again. So is a
+ * client to whom all was sent: it has most likely gone on (RFC 1350 §6).
  */
-export function startTransfer(
-  requested: ReadonlyMap<string, string>,
-  sizeBytes: number,
-  now: EpochMs,
-): TransferStep {
-  const blockBytes = optionValue(requested, "blksize", 8, 65_464, MAX_BLOCK_BYTES);
-  const windowBlocks = optionValue(requested, "windowsize", 1, 65_535, MAX_WINDOW_BLOCKS);
-  const timeoutSeconds = optionValue(requested, "timeout", 1, 255, 255);
-  const agreed = new Map<string, string>();
-  if (blockBytes !== undefined) agreed.set("blksize", String(blockBytes));
-  if (windowBlocks !== undefined) agreed.set("windowsize", String(windowBlocks));
-  if (timeoutSeconds !== undefined) agreed.set("timeout", String(timeoutSeconds));
-  if (requested.has("tsize")) agreed.set("tsize", String(sizeBytes));
-  const timeoutMs = timeoutSeconds === undefined ? DEFAULT_TIMEOUT_MS : timeoutSeconds * 1000;
+const MAX_SILENCE_AT_THE_ENDS_MS = 15_000;
+
+const WAIT: TransferAction = { kind: "wait" };
+
+export function startTransfer(terms: TransferTerms, nowMs: number): TransferStep {
   const transfer: Transfer = {
-    sizeBytes,
-    blockBytes: blockBytes ?? DEFAULT_BLOCK_BYTES,
-    windowBlocks: windowBlocks ?? 1,
-    timeoutMs,
-    options: agreed,
-    phase: "options",
+    terms,
+    phase: terms.agreed.size > 0 ? "options" : "data",
+    confirmed: false,
     acknowledged: 0,
     sent: 0,
+    furthest: 0,
+    resentBlocks: 0,
+    sentAtMs: nowMs,
+    sentOnce: true,
     repeatedAfterAck: false,
     repetitions: 0,
-    deadline: now + timeoutMs,
+    progressAtMs: nowMs,
+    deadlineMs: nowMs,
+    roundTrip: null,
   };
-  return agreed.size > 0
-    ? { transfer, action: { kind: "send-option-ack" } }
-    : sendWindow({ ...transfer, phase: "data" }, now);
+  return transfer.phase === "data" ? sendWindow(transfer, nowMs, true) : sendOptionAck(transfer, nowMs, true);
 }
 
-/** A file whose size is a whole number of blocks ends with an empty one. */
-export function lastBlock(transfer: Transfer): number {
-  return Math.floor(transfer.sizeBytes / transfer.blockBytes) + 1;
+/** Bytes that the client has acknowledged. */
+export function doneBytes({ terms, acknowledged }: Transfer): number {
+  return Math.min(acknowledged * terms.blockBytes, terms.sizeBytes);
 }
 
-/** @param now may run backwards: a wait then lasts longer, nothing else */
-export function stepTransfer(transfer: Transfer, input: TransferInput, now: EpochMs): TransferStep {
+export function stepTransfer(transfer: Transfer, input: TransferInput, nowMs: number): TransferStep {
   switch (input.kind) {
     case "error":
-      return { transfer, action: endOf(transfer, input.message) };
+      return { transfer, action: endOf(transfer, input.code, input.message) };
     case "silence":
-      return repeat(transfer, now);
+      return repeat(transfer, nowMs);
+    case "request":
+      return repeatFirst(transfer, nowMs);
     case "ack":
       return transfer.phase === "options"
-        ? acceptOptions(transfer, input.block, now)
-        : acceptAck(transfer, input.block, now);
+        ? acceptOptions(transfer, input.block, nowMs)
+        : acceptAck(transfer, input.block, nowMs);
   }
 }
 
-function endOf(transfer: Transfer, message: string): TransferAction {
-  if (transfer.phase === "options" && transfer.options.has("tsize")) return { kind: "size-told" };
-  return {
-    kind: "failed",
-    reason: `the client stopped at block ${transfer.acknowledged}: ${message || "no reason given"}`,
-  };
+function endOf(transfer: Transfer, code: number, message: string): TransferAction {
+  const why = message || "no reason given";
+  if (transfer.phase === "data") {
+    return { kind: "failed", reason: `the client stopped at block ${transfer.acknowledged}: ${why}` };
+  }
+  if (code !== TFTP_ERROR.optionRefused && transfer.terms.agreed.has("tsize")) return { kind: "size-told" };
+  return { kind: "failed", reason: `the client refused our options: ${why}` };
 }
 
-function acceptOptions(transfer: Transfer, block: number, now: EpochMs): TransferStep {
-  if (block !== 0) return wait(transfer);
-  return sendWindow({ ...transfer, phase: "data", repetitions: 0 }, now);
+function acceptOptions(transfer: Transfer, block: number, nowMs: number): TransferStep {
+  if (block !== 0) return { transfer, action: WAIT };
+  return sendWindow({ ...progress(transfer, nowMs), phase: "data" }, nowMs, true);
 }
 
-function acceptAck(transfer: Transfer, wireBlock: number, now: EpochMs): TransferStep {
+function acceptAck(transfer: Transfer, wireBlock: number, nowMs: number): TransferStep {
   const acknowledged = transfer.acknowledged + ((wireBlock - transfer.acknowledged) & 0xffff);
-  if (acknowledged > transfer.sent) return wait(transfer);
-  if (acknowledged === transfer.acknowledged) return acceptRepeatedAck(transfer, now);
-  const progressed = { ...transfer, acknowledged, repeatedAfterAck: false, repetitions: 0 };
-  if (acknowledged === lastBlock(transfer)) return { transfer: progressed, action: { kind: "done" } };
-  return sendWindow(progressed, now);
+  if (acknowledged > transfer.sent) return { transfer, action: WAIT };
+  if (acknowledged === transfer.acknowledged) return acceptRepeatedAck(transfer, nowMs);
+  const whole = acknowledged === transfer.sent;
+  const progressed = { ...progress(transfer, nowMs, whole), acknowledged };
+  if (acknowledged === transfer.terms.lastBlock) {
+    return { transfer: progressed, action: { kind: "done", lastAckMissing: false } };
+  }
+  return sendWindow(progressed, nowMs, whole);
+}
+
+/** @param whole false: the answer is to a part of what was sent, and its time tells nothing */
+function progress(transfer: Transfer, nowMs: number, whole = true): Transfer {
+  const measured = transfer.sentOnce && whole;
+  return {
+    ...transfer,
+    confirmed: true,
+    roundTrip: measured
+      ? observeRoundTrip(transfer.roundTrip, nowMs - transfer.sentAtMs)
+      : transfer.roundTrip,
+    repeatedAfterAck: false,
+    // Kept until a round trip was measured anew, or a line that became slower would never be waited for (RFC 6298 §5.7).
+    repetitions: measured ? 0 : transfer.repetitions,
+    progressAtMs: nowMs,
+  };
 }
 
 /**
  * In lock-step a repeated acknowledgement is never answered: each answer would be doubled for the rest of the transfer
  * (Sorcerer's Apprentice, RFC 1123 §4.2.3.1). In a window it says that the first block of it was lost (RFC 7440 §4), and
- * is answered once.
+ * is answered once; one that comes sooner than a round trip after the window was doubled on its way, and says nothing.
  */
-function acceptRepeatedAck(transfer: Transfer, now: EpochMs): TransferStep {
-  if (transfer.windowBlocks === 1 || transfer.repeatedAfterAck) return wait(transfer);
-  return sendWindow({ ...transfer, repeatedAfterAck: true }, now);
+function acceptRepeatedAck(transfer: Transfer, nowMs: number): TransferStep {
+  const { terms, roundTrip, sentAtMs } = transfer;
+  const tooSoon = roundTrip !== null && nowMs - sentAtMs < roundTrip.smoothedMs / 2;
+  if (terms.windowBlocks === 1 || transfer.repeatedAfterAck || tooSoon) return { transfer, action: WAIT };
+  return sendWindow({ ...transfer, repeatedAfterAck: true }, nowMs, false);
 }
 
-function repeat(transfer: Transfer, now: EpochMs): TransferStep {
-  if (transfer.repetitions >= MAX_REPETITIONS) {
-    const reason = `no answer after block ${transfer.acknowledged}, asked ${MAX_REPETITIONS} times`;
-    return { transfer, action: { kind: "failed", reason } };
-  }
+function repeat(transfer: Transfer, nowMs: number): TransferStep {
+  const midway = transfer.confirmed && transfer.sent < transfer.terms.lastBlock;
+  const patienceMs = midway ? MAX_SILENCE_MS : MAX_SILENCE_AT_THE_ENDS_MS;
+  if (nowMs - transfer.progressAtMs >= patienceMs) return { transfer, action: giveUp(transfer, patienceMs) };
   const repeated = { ...transfer, repetitions: transfer.repetitions + 1 };
-  if (transfer.phase === "data") return sendWindow(repeated, now);
-  return {
-    transfer: { ...repeated, deadline: deadline(repeated, now) },
-    action: { kind: "send-option-ack" },
-  };
+  return transfer.phase === "data"
+    ? sendWindow(repeated, nowMs, false)
+    : sendOptionAck(repeated, nowMs, false);
 }
 
-function sendWindow(transfer: Transfer, now: EpochMs): TransferStep {
-  const first = transfer.acknowledged + 1;
-  const last = Math.min(transfer.acknowledged + transfer.windowBlocks, lastBlock(transfer));
+function giveUp({ confirmed, sent, acknowledged, terms }: Transfer, patienceMs: number): TransferAction {
+  if (confirmed && sent === terms.lastBlock) return { kind: "done", lastAckMissing: true };
+  const since = confirmed ? `after block ${acknowledged}` : "to our first packet";
+  return { kind: "failed", reason: `no answer ${since} for ${patienceMs / 1000} s` };
+}
+
+/** The client did not hear our first packet, or its request was doubled on the way: the deadline stays as it is. */
+function repeatFirst(transfer: Transfer, nowMs: number): TransferStep {
+  if (transfer.confirmed) return { transfer, action: WAIT };
+  const { deadlineMs } = transfer;
+  const step =
+    transfer.phase === "data" ? sendWindow(transfer, nowMs, false) : sendOptionAck(transfer, nowMs, false);
+  return { ...step, transfer: { ...step.transfer, deadlineMs } };
+}
+
+function sendOptionAck(transfer: Transfer, nowMs: number, sentOnce: boolean): TransferStep {
+  return { transfer: sentNow(transfer, nowMs, sentOnce), action: { kind: "send-option-ack" } };
+}
+
+function sendWindow(transfer: Transfer, nowMs: number, sentOnce: boolean): TransferStep {
+  const { terms, acknowledged, furthest } = transfer;
+  const first = acknowledged + 1;
+  const last = Math.min(acknowledged + terms.windowBlocks, terms.lastBlock);
   return {
-    transfer: { ...transfer, sent: last, deadline: deadline(transfer, now) },
+    transfer: {
+      ...sentNow(transfer, nowMs, sentOnce),
+      sent: last,
+      furthest: Math.max(furthest, last),
+      resentBlocks: transfer.resentBlocks + Math.max(0, Math.min(furthest, last) - acknowledged),
+    },
     action: { kind: "send-blocks", first, last },
   };
 }
 
-function deadline(transfer: Transfer, now: EpochMs): EpochMs {
-  const longest = Math.max(MAX_TIMEOUT_MS, transfer.timeoutMs);
-  return now + Math.min(transfer.timeoutMs * 2 ** transfer.repetitions, longest);
-}
-
-function wait(transfer: Transfer): TransferStep {
-  return { transfer, action: { kind: "wait" } };
-}
-
-function optionValue(
-  requested: ReadonlyMap<string, string>,
-  name: string,
-  least: number,
-  most: number,
-  ours: number,
-): number | undefined {
-  const text = requested.get(name);
-  if (text === undefined || !/^\d{1,5}$/.test(text)) return undefined;
-  const value = Number(text);
-  return value < least || value > most ? undefined : Math.min(value, ours);
+function sentNow(transfer: Transfer, nowMs: number, sentOnce: boolean): Transfer {
+  const { terms, roundTrip, repetitions } = transfer;
+  return {
+    ...transfer,
+    sentAtMs: nowMs,
+    sentOnce,
+    deadlineMs: nowMs + waitMs(terms.timeoutMs, roundTrip, repetitions),
+  };
 }

@@ -42,7 +42,6 @@ beforeEach(async () => {
     address: "127.0.0.1",
     port: 0,
     findFile: async name => files.get(name),
-    clock: () => 0,
     onEvent: (_from, event) => events.push(`${event.kind} ${event.summary}`),
   });
 });
@@ -118,11 +117,13 @@ describe("the TFTP server", () => {
     expect((await client.next()).bytes.subarray(0, 4)).toEqual(Buffer.of(0, 3, 0, 2));
   });
 
-  it("refuses a client's 33rd transfer at once, and a good client is served meanwhile", async () => {
+  it("refuses an address's 65th transfer", async () => {
     await using client = await openUdpClient();
-    const others = await Promise.all(Array.from({ length: 32 }, openUdpClient));
+    const others = await Promise.all(Array.from({ length: 64 }, openUdpClient));
     for (const other of others) {
       other.send(request("ipxe.efi"), server.port);
+      const { port } = await other.next();
+      other.send(Buffer.of(0, 4, 0, 1), port);
       await other.next();
     }
     client.send(request("ipxe.efi"), server.port);
@@ -150,8 +151,13 @@ describe("the TFTP server", () => {
       stranger.send(packet, index % 2 === 0 ? server.port : port);
       if (index % 100 === 0) await new Promise(resolve => setImmediate(resolve));
     }
-    client.send(Buffer.of(0, 4, 0, 1), port);
-    expect((await client.next()).bytes.subarray(0, 4)).toEqual(Buffer.of(0, 3, 0, 2));
+    let block: Buffer;
+    do {
+      // The stranger's packets may have left no room for it; then block 1 comes again.
+      client.send(Buffer.of(0, 4, 0, 1), port);
+      block = (await client.next()).bytes.subarray(0, 4);
+    } while (block.equals(Buffer.of(0, 3, 0, 1)));
+    expect(block).toEqual(Buffer.of(0, 3, 0, 2));
     expect(await fetchFile("ipxe.efi")).toEqual(LOADER);
   });
 
@@ -160,7 +166,6 @@ describe("the TFTP server", () => {
       address: "127.0.0.1",
       port: server.port,
       findFile: async () => undefined,
-      clock: () => 0,
       onEvent: () => {},
     });
     await expect(again).rejects.toMatchObject({
