@@ -1,8 +1,9 @@
 /** A DHCP decision as a line of the machine's timeline, and of the site's. */
 import { formatIpv4, UNSPECIFIED } from "../core/ipv4.ts";
 import { type EpochMs, formatDuration } from "../core/time.ts";
+import type { PoolFigures } from "./address-pool.ts";
 import type { BootEvent } from "./boot-event.ts";
-import type { DhcpDecision, ReceivedOn, SiteNotice } from "./decide.ts";
+import type { DhcpDecision, ReceivedOn } from "./decide.ts";
 import type { DurableChange } from "./lease-change.ts";
 import { OPTION, readText, readUint8, readUint16, textUntilNul } from "./options.ts";
 import { type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
@@ -45,23 +46,14 @@ export function describeDecision(
   };
 }
 
-/** "dhcp.other-server" or "dhcp.pool-empty". @param how the other server was noticed, or who asked in vain */
-export function describeNotice(notice: SiteNotice, receivedOn: ReceivedOn, now: EpochMs): BootEvent {
-  const interfaceName = receivedOn.interfaceName;
-  if (notice.kind === "other-server") {
-    const server = formatIpv4(notice.server);
-    return {
-      kind: "dhcp.other-server",
-      summary: `another DHCP server, ${server}, gave an address on ${interfaceName}: two servers on one wire give machines different answers`,
-      facts: { server, interface: interfaceName, how: "a client took its offer" },
-    };
-  }
-  const { network, size, leased, offered, resting, nextFreeAt } = notice.figures;
+/** "dhcp.pool-empty": a subnet has nothing left to give. @param receivedOn where the one that asked in vain is */
+export function describePoolEmpty(figures: PoolFigures, receivedOn: ReceivedOn, now: EpochMs): BootEvent {
+  const { network, size, leased, offered, resting, nextFreeAt } = figures;
   return {
     kind: "dhcp.pool-empty",
     summary: `${network} has no address left: ${leased} of ${size} leased, ${offered} offered, ${resting} resting. Make its pools larger, or its leases shorter`,
     facts: {
-      interface: interfaceName,
+      interface: receivedOn.interfaceName,
       network,
       size,
       leased,

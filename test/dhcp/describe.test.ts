@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { describeConflict, describeDecision, describeNotice } from "../../src/dhcp/describe.ts";
+import { describeConflict, describeDecision, describePoolEmpty } from "../../src/dhcp/describe.ts";
 import { conflictAt } from "../../src/dhcp/lease-change.ts";
 import { OPTION, textValue } from "../../src/dhcp/options.ts";
 import {
@@ -106,15 +106,6 @@ describe("describeDecision()", () => {
 });
 
 describe("what concerns the site", () => {
-  it("names another DHCP server", () => {
-    expect(describeNotice({ kind: "other-server", server: ip("10.0.0.2") }, RECEIVED_ON, NOW)).toEqual({
-      kind: "dhcp.other-server",
-      summary:
-        "another DHCP server, 10.0.0.2, gave an address on lan0: two servers on one wire give machines different answers",
-      facts: { server: "10.0.0.2", interface: "lan0", how: "a client took its offer" },
-    });
-  });
-
   it("names a dry pool, its use, and what to do", () => {
     const figures = {
       network: "10.0.0.0/24",
@@ -124,7 +115,7 @@ describe("what concerns the site", () => {
       resting: 1,
       nextFreeAt: NOW + 60_000,
     };
-    expect(describeNotice({ kind: "pool-empty", figures }, RECEIVED_ON, NOW)).toEqual({
+    expect(describePoolEmpty(figures, RECEIVED_ON, NOW)).toEqual({
       kind: "dhcp.pool-empty",
       summary:
         "10.0.0.0/24 has no address left: 9 of 11 leased, 1 offered, 1 resting. Make its pools larger, or its leases shorter",

@@ -9,7 +9,7 @@ import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../boot-event.ts";
 import { clientKeyOf, isMac } from "../client-key.ts";
 import { type DhcpReply, type DhcpSilence, type DhcpState, decideDhcp, type ReceivedOn } from "../decide.ts";
-import { describeConflict, describeDecision, describeNotice, eventKindOf } from "../describe.ts";
+import { describeConflict, describeDecision, describePoolEmpty, eventKindOf } from "../describe.ts";
 import { conflictAt, type DurableChange, isDurable } from "../lease-change.ts";
 import type { LeaseIndex } from "../leases.ts";
 import { BOOT_REPLY, type DhcpMessage, decodePacket, encodePacket } from "../packet.ts";
@@ -204,7 +204,9 @@ export class DhcpExchange {
       const toldAt = this.poolEmptyToldAt.get(network);
       if (toldAt !== undefined && now >= toldAt && now - toldAt < POOL_EMPTY_TOLD_EVERY_MS) return;
       this.poolEmptyToldAt.set(network, now);
-      this.options.onEvent(null, "dhcp.pool-empty", () => describeNotice(notice, door.receivedOn, now));
+      this.options.onEvent(null, "dhcp.pool-empty", () =>
+        describePoolEmpty(notice.figures, door.receivedOn, now),
+      );
     }
   }
 }

@@ -122,7 +122,8 @@ export class LineJournal {
     }
     this.sizeBytes += bytes.length;
     this.compaction?.tail.push(text);
-    if (this.sizeBytes > this.compactAtBytes) {
+    // One that is written waits for its turn in `writeWaiting`.
+    if (this.sizeBytes > this.compactAtBytes && this.compaction === undefined) {
       this.compacting ??= this.compactMeanwhile().finally(() => {
         this.compacting = undefined;
       });
