@@ -122,7 +122,9 @@ function renderVerdict(verdict: Verdict, when: string, { widthColumns, paint }: 
       .join("\n");
   return [
     paint(verdict.tone, paragraph(VERDICT_MARKS[verdict.tone], `${verdict.last}${when}`)),
-    ...(verdict.meaning === "" ? [] : [paragraph(" ", verdict.meaning)]),
+    ...(verdict.meaning === ""
+      ? []
+      : [paragraph(" ", `${verdict.tone === "bad" ? "likely: " : ""}${verdict.meaning}`)]),
     ...verdict.advice.map(advice => paragraph("  →", advice)),
   ].join("\n");
 }

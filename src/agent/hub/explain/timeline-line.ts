@@ -96,6 +96,14 @@ function exchangeWords({ summary, facts }: TimelineEvent, group: string, what: s
 
 function transferText({ summary, facts }: TimelineEvent, what: string): string {
   const sizeBytes = numberFact(facts.sizeBytes);
+  const doneBytes = numberFact(facts.doneBytes);
+  if (what === "size" && sizeBytes !== null) {
+    return `asked how large it is: ${sizeBytes.toLocaleString("en")} bytes`;
+  }
+  if (what === "failed" && sizeBytes !== null && doneBytes !== null && sizeBytes > 0) {
+    const percent = Math.min(99, Math.floor((100 * doneBytes) / sizeBytes));
+    return `broken off at ${percent} %: ${summary.replace(/^\S+: /, "")}`;
+  }
   if (what !== "done" || sizeBytes === null) return summary;
   const durationMs = numberFact(facts.durationMs);
   const blockBytes = numberFact(facts.blockBytes);

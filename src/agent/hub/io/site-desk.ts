@@ -10,6 +10,7 @@ import type { NewEvent, SiteRecord, Store, StoreChange } from "../../../store/po
 import type { HubLink, ImageKey, SiteMachine, SiteReport, SiteView } from "../../site/view.ts";
 import type { NumberedReport } from "../../site-protocol.ts";
 import { applySiteReport } from "../apply-report.ts";
+import { severityOfBootEvent } from "../boot-event-severity.ts";
 import { siteMachineOf } from "../build-site-view.ts";
 import type { MachineRecord } from "../machine-record.ts";
 
@@ -244,7 +245,9 @@ export class SiteDesk implements HubLink {
   #wireEvent(report: Extract<SiteReport, { kind: "boot-event" | "token-replayed" }>): NewEvent {
     const { at, mac } = report;
     const whose = { at, mac, siteId: this.#site.id, machineId: this.#machineIdOf(mac) };
-    if (report.kind === "boot-event") return { ...whose, severity: "info", ...report.event };
+    if (report.kind === "boot-event") {
+      return { ...whose, severity: severityOfBootEvent(report.event.kind), ...report.event };
+    }
     return {
       ...whose,
       kind: "token.replayed",

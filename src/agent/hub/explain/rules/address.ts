@@ -56,7 +56,7 @@ export const ADDRESS_RULES: readonly Rule[] = [
     fits: ({ talk }) => /another (DHCP )?server|took .* offer|chose/.test(talk?.silence ?? ""),
     waitSeconds: 0,
     tone: "bad",
-    last: ({ talk }) => `it was offered an address, and took another server's: ${talk?.silence}`,
+    last: ({ talk }) => `it was offered an address, and went to another server: ${talk?.silence}`,
     meaning: () => "two DHCP servers answer on this network, and the other one was quicker or named a file",
     advice: () => [
       "Switch the other server off for this network; or set dhcp.mode: proxy, and let it give the addresses.",
