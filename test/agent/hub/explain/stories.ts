@@ -108,6 +108,27 @@ export const STORIES: Readonly<Record<string, Story>> = {
     events: [...address(4, "ipxe"), SCRIPT("disk", "nothing is ordered")],
     says: "✓ it was told to boot its own disk: nothing is ordered",
   },
+  "the ramdisk never gets as far as the site": {
+    rule: "ramdisk-in-vain",
+    events: [
+      ...address(4, "ipxe"),
+      SCRIPT(
+        "disk",
+        "it started the ramdisk 5 times without registering from there; an hour after the last time it may again",
+      ),
+    ],
+    says: "give a new order",
+  },
+  "an order has expired": {
+    rule: "order-spent",
+    events: [...address(4, "ipxe"), SCRIPT("disk", "order i-1 has expired")],
+    says: "not to install: order i-1 has expired",
+  },
+  "a machine is quarantined": {
+    rule: "quarantined",
+    events: [...address(4, "ipxe"), SCRIPT("disk", "quarantined: two machines have its identity")],
+    says: "no install until a person has looked",
+  },
   "the disk's system asks for an address": {
     rule: "disk-and-system",
     events: [...address(4, "ipxe"), SCRIPT("disk", "nothing is ordered"), ...address(30, "system")],
@@ -239,7 +260,7 @@ export const STORIES: Readonly<Record<string, Story>> = {
     siteEvents: [OTHER_SERVER],
     events: [
       discover(0, "uefi"),
-      unanswered(0.2, "uefi", "request", "it took the offer of another server, 10.0.0.9"),
+      unanswered(0.2, "uefi", "request", "the client took the offer of another server, 10.0.0.9"),
     ],
     says: "dhcp.mode: proxy",
   },

@@ -53,7 +53,7 @@ export const ADDRESS_RULES: readonly Rule[] = [
   },
   {
     name: "taken-elsewhere",
-    fits: ({ talk }) => /another (DHCP )?server|took .* offer|chose/.test(talk?.silence ?? ""),
+    fits: ({ talk }) => /offer of another server/.test(talk?.silence ?? ""),
     waitSeconds: 0,
     tone: "bad",
     last: ({ talk }) => `it was offered an address, and went to another server: ${talk?.silence}`,
