@@ -187,8 +187,12 @@ export class AddressPool {
     this.put(before === undefined ? { ...after, kind: "released", at: null, until: 0 } : { ...before });
   }
 
-  durableChanges(): DurableChange[] {
-    return [...this.byAddress.values()].flatMap(hold => asDurableChange(hold) ?? []);
+  /** May be read in steps: what changes meanwhile comes as it was or as it is. */
+  *durableChanges(): Generator<DurableChange, void, undefined> {
+    for (const hold of this.byAddress.values()) {
+      const change = asDurableChange(hold);
+      if (change !== undefined) yield change;
+    }
   }
 
   private put(after: Hold): AppliedChange {

@@ -121,8 +121,8 @@ export class LeaseIndex {
   }
 
   /** What a compacted journal must hold: leases, also expired ones (who had what), revocations, and addresses that rest. */
-  durableChanges(): DurableChange[] {
-    return [...this.pools.values()].flatMap(pool => pool.durableChanges());
+  *durableChanges(): Generator<DurableChange, void, undefined> {
+    for (const pool of this.pools.values()) yield* pool.durableChanges();
   }
 
   private pool(subnet: Subnet): AddressPool {

@@ -23,9 +23,9 @@ export interface OpenedJournal {
   /**
    * Begins writing: goes on with the file if its end is whole, and else with a compact one in its place.
    *
-   * @param durableChanges everything worth keeping, asked for again whenever the file has grown large
+   * @param durableChanges everything worth keeping, asked for again whenever the file has grown large, and read in steps
    */
-  start(durableChanges: () => readonly DurableChange[]): Promise<LeaseJournal>;
+  start(durableChanges: () => Iterable<DurableChange>): Promise<LeaseJournal>;
 }
 
 /**
