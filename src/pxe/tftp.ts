@@ -103,12 +103,16 @@ export function stepTransfer(transfer: Transfer, input: TransferInput, nowMs: nu
   }
 }
 
+/** EDK2 has heard the size and leaves, with the code of a refusal (MdeModulePkg, Mtftp4Dxe; seen with OVMF 2022.11). */
+const EDK2_LEAVES = "User aborted the transfer";
+
 function endOf(transfer: Transfer, code: number, message: string): TransferAction {
   const why = message || "no reason given";
   if (transfer.phase === "data") {
     return { kind: "failed", reason: `the client stopped at block ${transfer.acknowledged}: ${why}` };
   }
-  if (code !== TFTP_ERROR.optionRefused && transfer.terms.agreed.has("tsize")) return { kind: "size-told" };
+  const refused = code === TFTP_ERROR.optionRefused && message !== EDK2_LEAVES;
+  if (!refused && transfer.terms.agreed.has("tsize")) return { kind: "size-told" };
   return { kind: "failed", reason: `the client refused our options: ${why}` };
 }
 
