@@ -5,7 +5,7 @@ const ALONE = [
   "test/lab/**/*.test.ts",
   "test/boot/disk-boot.test.ts",
   "test/boot/grub-choice.test.ts",
-  "test/pxe/{network,interfaces,dhcp-conflict,other-server,proxy-network}.test.ts",
+  "test/pxe/{network,interfaces,dhcp-conflict,lease-questions,other-server,proxy-network}.test.ts",
   "test/pxe/clients/*.test.ts",
   "test/fuzz/fuzz.test.ts",
 ];
