@@ -8,12 +8,13 @@ import type { BootEvent } from "../../dhcp/boot-event.ts";
 import { bindUdp, closeUdp } from "../../dhcp/io/udp.ts";
 import type { TftpFile } from "../boot-desk.ts";
 import { admitTransfer } from "../tftp-admission.ts";
+import type { TftpEventKind, TftpFacts } from "../tftp-event.ts";
 import { encodeTftpError, TFTP_ERROR, type TftpRequest, tryDecodeTftp } from "../tftp-packet.ts";
 import { decideTftpRequest, judgeRepeatedRequest } from "../tftp-request.ts";
 import { blockBytesInFrame } from "../tftp-terms.ts";
 import { FileCache } from "./tftp-file-cache.ts";
 import { readMtu } from "./tftp-mtu.ts";
-import { type SessionPlace, type TftpEventKind, type TftpFacts, TftpSession } from "./tftp-session.ts";
+import { type SessionPlace, TftpSession } from "./tftp-session.ts";
 
 export interface TftpServerOptions {
   /** Of one interface: transfers answer from it, in blocks that its frames hold. */

@@ -7,7 +7,6 @@ import { once } from "node:events";
 import { describeErrorChain } from "../../core/errors.ts";
 import type { TftpFile } from "../boot-desk.ts";
 import {
-  doneBytes,
   startTransfer,
   stepTransfer,
   type Transfer,
@@ -15,6 +14,13 @@ import {
   type TransferStep,
 } from "../tftp.ts";
 import type { Slot } from "../tftp-admission.ts";
+import {
+  describeDone,
+  startFacts,
+  type TftpEventKind,
+  type TftpFacts,
+  transferFacts,
+} from "../tftp-event.ts";
 import {
   encodeDataHeader,
   encodeOptionAck,
@@ -39,9 +45,6 @@ export interface SessionPlace {
   readonly onEnd: (session: TftpSession) => void;
   readonly report: (remoteAddress: string, kind: TftpEventKind, summary: string, facts: TftpFacts) => void;
 }
-
-export type TftpEventKind = "start" | "done" | "size" | "missing" | "refused" | "failed";
-export type TftpFacts = Readonly<Record<string, string | number | boolean>>;
 
 /** A question to the site that answers nothing holds a slot no longer than a transfer that hears nothing. */
 const MAX_LOOK_UP_MS = 30_000;
@@ -153,23 +156,15 @@ export class TftpSession implements Slot {
 
   private begin(source: BlockSource): void {
     const terms = agreeOnTerms(this.request.options, source.sizeBytes, this.place.maxBlockBytes);
-    const { sizeBytes, blockBytes, windowBlocks } = terms;
-    this.place.report(this.address, "start", `${this.name}, ${sizeBytes} bytes`, {
-      file: this.name,
-      sizeBytes,
-      blockBytes,
-      windowBlocks,
-    });
+    const summary = `${this.name}, ${terms.sizeBytes} bytes`;
+    this.place.report(this.address, "start", summary, startFacts(this.name, terms));
     this.follow(startTransfer(terms, performance.now()));
   }
 
   private receive(bytes: Uint8Array, from: RemoteInfo): void {
     const packet = tryDecodeTftp(bytes);
     if (from.port !== this.client.port || from.address !== this.client.address) {
-      // RFC 1350 §4: tell the stranger, and go on undisturbed. An error is never answered.
-      if (packet?.kind !== "ack" || from.port === 0) return;
-      const error = encodeTftpError(TFTP_ERROR.unknownTransfer, "unknown transfer");
-      this.socket?.send(error, from.port, from.address);
+      if (packet?.kind === "ack") this.tellOff(from);
       return;
     }
     if (packet?.kind === "ack" || packet?.kind === "error") this.step(packet);
@@ -177,10 +172,19 @@ export class TftpSession implements Slot {
       this.connect();
   }
 
+  /** RFC 1350 §4: a stranger is told, and the transfer goes on undisturbed. An error is never answered. */
+  private tellOff(stranger: RemoteInfo): void {
+    // A connected socket would send it to the client: this packet had been waiting since before.
+    if (stranger.port === 0 || this.connection !== "none") return;
+    const error = encodeTftpError(TFTP_ERROR.unknownTransfer, "unknown transfer");
+    this.socket?.send(error, stranger.port, stranger.address);
+  }
+
   private connect(): void {
     this.connection = "begun";
-    this.socket?.connect(this.client.port, this.client.address, () => {
-      this.connection = "made";
+    // Where the kernel will not, the socket stays as it was.
+    this.socket?.connect(this.client.port, this.client.address, (error?: Error) => {
+      if (error === undefined) this.connection = "made";
     });
   }
 
@@ -204,7 +208,7 @@ export class TftpSession implements Slot {
         this.sendBlocks(transfer);
         return;
       case "done":
-        this.end("done", this.doneSummary(transfer, action.lastAckMissing));
+        this.end("done", describeDone(this.name, transfer, this.durationMs(), action.lastAckMissing));
         return;
       case "size-told":
         this.end("size", `${this.name}: told its size, ${sizeBytes} bytes`);
@@ -213,12 +217,6 @@ export class TftpSession implements Slot {
         this.end("failed", `${this.name}: ${action.reason}`);
         return;
     }
-  }
-
-  private doneSummary({ terms, resentBlocks }: Transfer, lastAckMissing: boolean): string {
-    const again = resentBlocks === 0 ? "" : `, ${resentBlocks} blocks sent again`;
-    const missing = lastAckMissing ? "; the last acknowledgement did not come" : "";
-    return `${this.name}: ${terms.sizeBytes} bytes in ${this.durationMs()} ms${again}${missing}`;
   }
 
   /** Goes on where it had to wait for the file; what is to be sent may have become another window by then. */
@@ -267,18 +265,8 @@ export class TftpSession implements Slot {
   }
 
   private facts(): TftpFacts {
-    const { transfer } = this;
-    if (transfer === undefined) return { file: printable(this.name) };
-    const { sizeBytes, blockBytes, windowBlocks } = transfer.terms;
-    return {
-      file: this.name,
-      sizeBytes,
-      doneBytes: doneBytes(transfer),
-      blockBytes,
-      windowBlocks,
-      durationMs: this.durationMs(),
-      resentBlocks: transfer.resentBlocks,
-    };
+    if (this.transfer === undefined) return { file: printable(this.name) };
+    return transferFacts(this.name, this.transfer, this.durationMs());
   }
 
   /** Up to the last answer: the silence after it is ours. */
