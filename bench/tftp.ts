@@ -10,6 +10,7 @@ import path from "node:path";
 import { type Benchmark, type BenchRun, comparedWithPeer, measureInTurn, type Result } from "./benchmark.ts";
 import { startOurs } from "./ours.ts";
 import { fetchPrograms, type Programs } from "./peers.ts";
+import { measureLoss } from "./tftp-loss.ts";
 import { makeWire, type RunningServer, runClient, SERVER_ADDRESS, startServer, type Wire } from "./wire.ts";
 
 export const tftpBenchmark: Benchmark = {
@@ -69,6 +70,7 @@ async function measureTftp(run: BenchRun): Promise<Result[]> {
     const comparison = { case: measured.name, unit: "MB/s", better: "higher", bar: measured.bar } as const;
     results.push(comparedWithPeer(run.bench, comparison, pairs));
   }
+  results.push(await measureLoss(run, programs, path.join(run.folder, fileName(1))));
   return results;
 }
 

@@ -51,7 +51,8 @@ export async function makeWire(): Promise<Wire> {
 }
 
 export interface Command {
-  readonly namespace: string;
+  /** Null: the host's own, for what stays on loopback. */
+  readonly namespace: string | null;
   readonly program: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -133,7 +134,9 @@ export async function residentMegabytes(pid: number): Promise<number> {
 }
 
 function spawnIn({ namespace, program, args, env, signal }: Command) {
-  const child = spawn("ip", ["netns", "exec", namespace, program, ...args], {
+  const inNamespace = namespace === null ? [] : ["ip", "netns", "exec", namespace];
+  const [first = program, ...others] = [...inNamespace, program, ...args];
+  const child = spawn(first, others, {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     signal,
