@@ -6,7 +6,7 @@ import { DecodeError, describeErrorChain } from "../../core/errors.ts";
 import { formatIpv4, parseIpv4 } from "../../core/ipv4.ts";
 import type { MacAddress } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
-import type { BootEvent } from "../boot-event.ts";
+import type { EventSink } from "../boot-event.ts";
 import { clientKeyOf, isMac } from "../client-key.ts";
 import { type DhcpReply, type DhcpSilence, type DhcpState, decideDhcp, type ReceivedOn } from "../decide.ts";
 import { describeConflict, describeDecision, describePoolEmpty, eventKindOf } from "../describe.ts";
@@ -18,12 +18,6 @@ import type { ConflictProber, ProbeOutcome } from "./conflict-prober.ts";
 import type { DhcpSockets, Sender } from "./dhcp-sockets.ts";
 import type { LeaseJournal } from "./lease-journal.ts";
 import type { OtherServerWatch } from "./other-server-watch.ts";
-
-/**
- * @param mac null where the packet did not say whose it is
- * @param describe asked only if the event is kept: under load nearly none is
- */
-export type EventSink = (mac: MacAddress | null, kind: string, describe: () => BootEvent) => void;
 
 export interface ExchangeOptions {
   /** Asked for each message, so that a new configuration takes effect with the next one. */

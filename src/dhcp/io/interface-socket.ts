@@ -50,15 +50,15 @@ let separates: Promise<boolean> | undefined;
 /**
  * Whether sockets of this kernel can be kept to one interface: one that is kept to `interfaceName` must not hear what
  * comes by loopback, and the kernel says so to the sender (ECONNREFUSED). Asked once in a process.
- *
- * @param interfaceName any but loopback
  */
-export function separatesInterfaces(interfaceName: string): Promise<boolean> {
+export async function separatesInterfaces(interfaceName: string): Promise<boolean> {
+  // On loopback itself nothing is to be seen.
+  if (interfaceName === "lo") return true;
   separates ??= tryToHearLoopback(interfaceName).then(
     heard => !heard,
     () => false,
   );
-  return separates;
+  return await separates;
 }
 
 async function tryToHearLoopback(interfaceName: string): Promise<boolean> {

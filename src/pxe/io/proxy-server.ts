@@ -1,6 +1,7 @@
 /** The ProxyDHCP server's sockets: hears DISCOVERs beside the server that owns the addresses, and answers on port 4011. */
 import { DecodeError, describeErrorChain } from "../../core/errors.ts";
 import { formatIpv4, UNSPECIFIED } from "../../core/ipv4.ts";
+import type { EventSink } from "../../dhcp/boot-event.ts";
 import { clientKeyOf, isMac } from "../../dhcp/client-key.ts";
 import type { ReceivedOn } from "../../dhcp/decide.ts";
 import {
@@ -9,7 +10,6 @@ import {
   type Sender,
   type ServedInterface,
 } from "../../dhcp/io/dhcp-sockets.ts";
-import type { EventSink } from "../../dhcp/io/exchange.ts";
 import { bindUdp, closeUdp } from "../../dhcp/io/udp.ts";
 import { type DhcpMessage, decodePacket, encodePacket } from "../../dhcp/packet.ts";
 import { chooseDestination } from "../../dhcp/transmit.ts";
