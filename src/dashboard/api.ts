@@ -1,6 +1,16 @@
 /** The hub's API from the browser: the session is a cookie that scripts cannot read. */
 import type { z } from "zod";
-import type { Event, Image, Lease, Machine, Rollout, roleSchema, Site, Status } from "../api/wire.ts";
+import type {
+  BootExplanation,
+  Event,
+  Image,
+  Lease,
+  Machine,
+  Rollout,
+  roleSchema,
+  Site,
+  Status,
+} from "../api/wire.ts";
 
 /** Who is signed in. */
 export interface Session {
@@ -19,6 +29,7 @@ const API = "api/v1";
 const NEWEST_EVENTS = 60;
 const TIMELINE_EVENTS = 200;
 const NEWEST_ROLLOUTS = 20;
+const NEWEST_BOOTS = 5;
 
 export const getSession = () => get<Session>("session");
 export const getStatus = () => get<Status>("status");
@@ -31,6 +42,10 @@ export const getNewestRollouts = () => firstPage<Rollout>(`rollouts?limit=${NEWE
 export const getNewestEvents = () => firstPage<Event>(`events?from=newest&limit=${NEWEST_EVENTS}`);
 export const getTimeline = (machineId: string) =>
   firstPage<Event>(`events?from=newest&limit=${TIMELINE_EVENTS}&machine=${encodeURIComponent(machineId)}`);
+
+/** @param reference id, name or MAC address */
+export const getBoots = (reference: string) =>
+  get<BootExplanation>(`boots/${encodeURIComponent(reference)}?limit=${NEWEST_BOOTS}`);
 
 export const eventStreamUrl = (afterId: number) => `${API}/events?after=${afterId}`;
 

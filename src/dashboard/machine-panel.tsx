@@ -3,6 +3,7 @@ import type { Event, Machine } from "../api/wire.ts";
 import { formatBytes } from "../core/bytes.ts";
 import { formatDuration } from "../core/time.ts";
 import { getTimeline } from "./api.ts";
+import { Boots } from "./boots.tsx";
 import { addressOf, type Fleet, imagesOf } from "./fleet.ts";
 import { StatePill } from "./pill.tsx";
 import { age, clockTime, dayAndTime, stateReason } from "./words.ts";
@@ -40,6 +41,8 @@ export function MachinePanel({ fleet, machine, now, onClose }: Props) {
         </p>
         <Facts fleet={fleet} machine={machine} now={now} />
         <Health machine={machine} />
+        <h3>Boots</h3>
+        <Boots machineId={machine.id} newestEventId={events?.at(-1)?.id ?? 0} now={now} />
         <h3>Timeline</h3>
         <Timeline events={events} />
       </div>

@@ -5,7 +5,7 @@ import { bootIdOf, moveRollout, rolledBack, rolloutRecord, twoSites, writing } f
 import { digestOf, machineRecord, macOf, newEvent } from "../store/records.ts";
 import { missingBrowser, startBrowser } from "./browser.ts";
 import { type DashboardHub, startDashboardHub, TOKEN, VIEWER_TOKEN } from "./dashboard-hub.ts";
-import { wholeFleet } from "./fleet.ts";
+import { brokenBoot, wholeFleet } from "./fleet.ts";
 
 const missing = missingBrowser();
 if (missing !== undefined) console.warn(`skipped: the dashboard in a browser: ${missing}`);
@@ -112,6 +112,29 @@ describe.skipIf(missing !== undefined)("the dashboard", () => {
     await page.keyboard.press("Escape");
     await panel.waitFor({ state: "detached" });
     expect(await page.evaluate("document.activeElement.textContent")).toBe("till-2");
+  });
+
+  test("tells a machine's boots: how far each came, what stopped it, what to do", async () => {
+    const { hub, page, complaints } = await openPage();
+    const now = Date.now();
+    const boot = brokenBoot(now - 600_000, "m-4", macOf(4));
+    await hub.store.commit([...wholeFleet(now), ...boot]);
+    await signIn(page);
+    await page
+      .getByRole("row", { name: /kiosk-entrance-north/ })
+      .getByRole("button")
+      .click();
+    const panel = page.getByRole("dialog", { name: "kiosk-entrance-north" });
+    const newest = panel.locator(".boot").first();
+    await newest.getByText("snponly.efi was fetched whole, and iPXE was never heard of").waitFor();
+    await newest.getByText("Set boot.loader: signed in drp.yaml").waitFor();
+    const stages = newest.getByRole("list", { name: "Stages of the boot" }).getByRole("listitem");
+    expect(await stages.allTextContents()).toContain("Loader 100 %");
+    const packets = newest.getByRole("list", { name: "Packets and decisions" });
+    expect(await packets.getByRole("listitem").first().textContent()).toContain("DISCOVER → OFFER");
+    await page.setViewportSize({ width: 360, height: 700 });
+    expect(await page.evaluate("document.querySelector('dialog').scrollWidth")).toBeLessThanOrEqual(360);
+    expect(complaints).toEqual([]);
   });
 
   /** The fleet of two stores, with app:v2 on its way. */

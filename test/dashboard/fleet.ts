@@ -1,6 +1,7 @@
 /** Machines in every state, with what led there. */
 import type { MachineRecord } from "../../src/agent/hub/machine-record.ts";
 import type { HealthResult } from "../../src/agent/protocol.ts";
+import type { MacAddress } from "../../src/core/mac.ts";
 import type { NewEvent, StoreChange } from "../../src/store/ports.ts";
 import { inventoryWith } from "../helpers/machines.ts";
 import { digestOf, imageRecord, installIntent, machineRecord, macOf } from "../store/records.ts";
@@ -109,5 +110,38 @@ export function wholeFleet(now: number): StoreChange[] {
       summary: "/dev/sda holds a file system: order it again with --wipe to overwrite it",
     }),
     event("m-1", 1, { kind: "machine.healthy", summary: "till-1 is healthy on app:v2, slot a" }),
+  ];
+}
+
+/** A UEFI machine whose Secure Boot refuses iPXE. */
+export function brokenBoot(startedAt: number, machineId: string, mac: MacAddress): StoreChange[] {
+  const client = { architecture: 7, vendorClass: "PXEClient:Arch:00007:UNDI:003016", interface: "lan0" };
+  const event = (afterMs: number, kind: string, summary: string, facts: NewEvent["facts"]): StoreChange => ({
+    kind: "append-event",
+    event: {
+      at: startedAt + afterMs,
+      kind,
+      severity: "info",
+      siteId: "s-local",
+      machineId,
+      mac,
+      summary,
+      facts,
+    },
+  });
+  const told = "10.0.0.22 for 12 h; PXE client, x64-uefi (architecture 7): snponly.efi";
+  const answer = { ...client, address: "10.0.0.22", file: "snponly.efi" };
+  const loader = {
+    file: "snponly.efi",
+    sizeBytes: 173_792,
+    doneBytes: 173_792,
+    durationMs: 40,
+    blockBytes: 1428,
+  };
+  return [
+    event(0, "dhcp.offer", `DISCOVER: ${told}`, { asked: "discover", ...answer, probed: "nobody is there" }),
+    event(60, "dhcp.ack", `REQUEST: ${told}`, { asked: "request", state: "selecting", ...answer }),
+    event(300, "tftp.size", "snponly.efi: 173792 bytes", { file: "snponly.efi", sizeBytes: 173_792 }),
+    event(900, "tftp.done", "snponly.efi: 173792 bytes in 40 ms", loader),
   ];
 }
