@@ -47,6 +47,12 @@ describe("admitTransfer()", () => {
     expect(admitTransfer(own, "10.1.0.1", NOW)).toMatchObject({ kind: "replace", slot: own[0] });
   });
 
+  it("says nothing to an address in whose name a stranger may ask: there is room in a moment", () => {
+    const one = () => "10.0.0.1";
+    const mixed = [...slots(40, one, true), ...slots(24, one, false)];
+    expect(admitTransfer(mixed, "10.0.0.1", NOW)).toMatchObject({ kind: "refuse", tell: false });
+  });
+
   it("gives each request a quarter of a second before it gives way", () => {
     expect(admitTransfer(slots(500, rack, false, 249), "10.1.0.1", NOW)).toMatchObject({ kind: "refuse" });
   });
