@@ -7,7 +7,11 @@ import { join } from "node:path";
 import type { Namespace } from "./namespace.ts";
 import { type LabProcess, startProcess } from "./processes.ts";
 
-export type Firmware = "bios" | "uefi";
+/**
+ * "bios" and "uefi" boot through the card's iPXE ROM (OVMF's own PXE without it). The others have no ROM: "uefi-http" asks for
+ * an URL, "uefi-pxe" for a file, "secure-boot" for a file that Microsoft's keys have signed.
+ */
+export type Firmware = "bios" | "uefi" | "uefi-http" | "uefi-pxe" | "secure-boot";
 
 export interface VirtualMachine {
   readonly name: string;
@@ -19,37 +23,58 @@ export interface VirtualMachine {
 
 const MEMORY_MIB = 1024;
 const DISK_BYTES = 2 * 1024 ** 3;
-const OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/** Debian's OVMF for Secure Boot, with variables in which Microsoft's keys are enrolled and Secure Boot is on. */
+export const SECURE_OVMF = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd";
+const SECURE_OVMF_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
+
+export interface MachineSpec {
+  readonly name: string;
+  readonly firmware: Firmware;
+  readonly mac: string;
+  /** False: without iPXE on the card, so that the firmware's own network boot comes first. */
+  readonly optionRom?: boolean;
+}
 
 export async function createMachine(
   namespace: Namespace,
   folder: string,
-  spec: { name: string; firmware: Firmware; mac: string },
+  spec: MachineSpec,
 ): Promise<VirtualMachine> {
   const disk = join(folder, `${spec.name}.disk`);
   const file = await open(disk, "w");
   await file.truncate(DISK_BYTES);
   await file.close();
   const variables = join(folder, `${spec.name}.vars`);
-  if (spec.firmware === "uefi") await copyFile(OVMF_VARIABLES, variables);
+  const { firmware } = spec;
+  const isSecure = firmware === "secure-boot";
+  if (firmware !== "bios") await copyFile(isSecure ? SECURE_OVMF_VARIABLES : OVMF_VARIABLES, variables);
 
   const tap = await namespace.plugIn(spec.name);
   const serialLog = join(folder, `${spec.name}.serial`);
   const commandLine = [
     ...namespace.enter,
     "qemu-system-x86_64",
-    ...["-name", spec.name, "-machine", "q35", "-accel", "tcg,thread=multi"],
+    ...["-name", spec.name, "-machine", isSecure ? "q35,smm=on" : "q35", "-accel", "tcg,thread=multi"],
     ...["-smp", "2", "-m", String(MEMORY_MIB), "-display", "none", "-monitor", "none"],
     ...["-serial", `file:${serialLog}`],
-    ...(spec.firmware === "uefi"
-      ? [
-          ...["-drive", `if=pflash,format=raw,readonly=on,file=${OVMF_CODE}`],
+    ...(firmware === "bios"
+      ? []
+      : [
+          ...["-drive", `if=pflash,format=raw,readonly=on,file=${isSecure ? SECURE_OVMF : OVMF}`],
           ...["-drive", `if=pflash,format=raw,file=${variables}`],
-        ]
-      : []),
+        ]),
+    // The enrolled keys are of worth only where no operating system can write them.
+    ...(isSecure ? ["-global", "driver=cfi.pflash01,property=secure,value=on"] : []),
+    ...(firmware === "uefi-http" ? ["-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n"] : []),
+    // OVMF waits 90 s for an IPv6 answer that nobody here gives.
+    ...(hasRom(firmware) ? [] : ["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]),
     ...["-netdev", `tap,id=net0,ifname=${tap},script=no,downscript=no`],
-    ...["-device", `virtio-net-pci,netdev=net0,mac=${spec.mac},bootindex=0`],
+    ...[
+      "-device",
+      `virtio-net-pci,netdev=net0,mac=${spec.mac},bootindex=0${spec.optionRom === false ? ",romfile=" : ""}`,
+    ],
     ...["-drive", `if=none,id=disk0,format=raw,cache=writeback,file=${disk}`],
     ...["-device", `virtio-blk-pci,drive=disk0,serial=${spec.name},bootindex=1`],
     ...["-device", "virtio-rng-pci"],
@@ -61,4 +86,8 @@ export async function createMachine(
     serialLog,
     powerOn: () => startProcess(commandLine, { logFile: join(folder, `${spec.name}.qemu`) }),
   };
+}
+
+function hasRom(firmware: Firmware): boolean {
+  return firmware === "bios" || firmware === "uefi";
 }

@@ -7,7 +7,11 @@ import { type CapturedFrame, readCapture } from "./read-capture.ts";
 const run = promisify(execFile);
 
 export interface Capture extends AsyncDisposable {
-  /** Ends it. @returns every frame that crossed the interface before this call */
+  /**
+   * Ends it. @returns every frame that crossed the interface before this call
+   *
+   * @throws AbortError where the interface carries nothing any more: stop before the last machine on it is switched off
+   */
   stop(): Promise<CapturedFrame[]>;
 }
 
@@ -75,6 +79,8 @@ async function readiness(child: ChildProcess): Promise<void> {
   });
 }
 
+/** It has taken 2 ms. An interface that lost its carrier (a bridge whose last machine was switched off) never sees it. */
+const MARK_WITHIN_MS = 10_000;
 const MARK = Buffer.from("drp: the capture ends here");
 
 /** tcpdump may lag behind: what it has written is whole once a datagram sent now is in it. */
@@ -88,11 +94,17 @@ async function mark(
     const socket = require("node:dgram").createSocket("udp4");
     socket.bind(0, ${JSON.stringify(address)}, () => {
       socket.setBroadcast(true);
-      socket.send(${JSON.stringify(MARK.toString())}, ${MARK_PORT}, "255.255.255.255", () => socket.close());
+      socket.send(${JSON.stringify(MARK.toString())}, ${MARK_PORT}, "255.255.255.255", error => {
+        if (error) throw error;
+        socket.close();
+      });
     });`;
   await run("ip", ["netns", "exec", namespace, process.execPath, "-e", script]);
-  const stdout = child.stdout;
-  while (!isSeen() && child.exitCode === null && stdout !== null) await once(stdout, "data");
+  const { stdout } = child;
+  const givenUp = AbortSignal.timeout(MARK_WITHIN_MS);
+  while (!isSeen() && child.exitCode === null && stdout !== null) {
+    await once(stdout, "data", { signal: givenUp });
+  }
 }
 
 async function end(child: ChildProcess): Promise<void> {

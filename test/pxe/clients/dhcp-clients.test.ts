@@ -9,7 +9,7 @@ import { makeNetwork, runIn, type TestNetwork } from "../helpers/network.ts";
 import { type BootServer, startBootServer } from "./helpers/boot-server.ts";
 import { expectExchange } from "./helpers/golden.ts";
 import { itWith, whyNoCaptures } from "./helpers/programs.ts";
-import { startProgram } from "./helpers/running-program.ts";
+import { runUntilTestEnds } from "./helpers/running-program.ts";
 
 const missing = whyNoCaptures();
 if (missing !== undefined) console.warn(`skipped: exchanges with DHCP clients: ${missing}`);
@@ -73,7 +73,7 @@ describe.skipIf(missing !== undefined)("DHCP clients", () => {
   itWith("busybox", "udhcpc as a BIOS ROM gets a boot file, renews, and gives its address back", async () => {
     const rom = ["-V", "PXEClient:Arch:00000:UNDI:002001", "-x", "0x5d:0000", "-x", "hostname:edge-1"];
     const always = ["-f", "-T", "5", "-i", "lan0", "-s", join(server.folder, "client.sh"), "-O", "bootfile"];
-    await using client = startProgram(network.clientNamespace, ["busybox", "udhcpc", ...always, ...rom]);
+    await using client = runUntilTestEnds(network.clientNamespace, ["busybox", "udhcpc", ...always, ...rom]);
     await client.untilPrinted("bound 10.77.1.0 undionly.kpxe");
     client.signal("SIGUSR1");
     await client.untilPrinted("renew 10.77.1.0 undionly.kpxe");
@@ -95,7 +95,7 @@ describe.skipIf(missing !== undefined)("DHCP clients", () => {
     const program = ["dhclient", "-4", "-sf", join(server.folder, "client.sh"), ...files];
     await writeFile(join(server.folder, "leases"), "");
     for (const reason of ["BOUND", "REBOOT"]) {
-      await using client = startProgram(network.clientNamespace, [...program, "-d", "lan0"]);
+      await using client = runUntilTestEnds(network.clientNamespace, [...program, "-d", "lan0"]);
       await client.untilPrinted(`${reason} 10.77.1.0`);
       // Its lease file is written by then.
       await client.untilPrinted("bound to 10.77.1.0");
@@ -103,7 +103,7 @@ describe.skipIf(missing !== undefined)("DHCP clients", () => {
     expect(await leased()).toEqual(["10.77.1.0"]);
     // It would end the process that it finds there, which is gone.
     await rm(join(server.folder, "pid"));
-    await using client = startProgram(network.clientNamespace, [...program, "-d", "-r", "lan0"]);
+    await using client = runUntilTestEnds(network.clientNamespace, [...program, "-d", "-r", "lan0"]);
     await client.untilPrinted("DHCPRELEASE");
     await server.untilEvent(event => event.summary.startsWith("RELEASE"));
     expect(await leased()).toEqual([]);

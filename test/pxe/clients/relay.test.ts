@@ -11,7 +11,7 @@ import { makeNetwork, runIn, type TestNetwork, whyNoProgram } from "../helpers/n
 import { startBootServer } from "./helpers/boot-server.ts";
 import { expectExchange } from "./helpers/golden.ts";
 import { whyNoCaptures } from "./helpers/programs.ts";
-import { type RunningProgram, startProgram } from "./helpers/running-program.ts";
+import { type RunningProgram, runUntilTestEnds } from "./helpers/running-program.ts";
 
 const CACHE = new URL("../../../.cache/debian", import.meta.url).pathname;
 const noClient = whyNoCaptures() ?? whyNoProgram("busybox");
@@ -69,7 +69,7 @@ async function plugInFarNetwork({
 /** -a: appends option 82 with the interface's name as the circuit. */
 async function startRelay(network: TestNetwork, program: string): Promise<RunningProgram> {
   const args = ["-4", "-d", "--no-pid", "-a", "-id", "far0", "-iu", "lan0", "10.77.0.1"];
-  const relay = startProgram(network.clientNamespace, [program, ...args]);
+  const relay = runUntilTestEnds(network.clientNamespace, [program, ...args]);
   await relay.untilPrinted("Sending on   Socket/fallback");
   return relay;
 }

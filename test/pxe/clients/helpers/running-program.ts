@@ -1,6 +1,7 @@
 /** Programs that go on running in a namespace until a test is done with them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { onTestFinished } from "vitest";
 
 export interface RunningProgram extends AsyncDisposable {
   /** Resolves once the program has printed this, on either stream, since the last line that was waited for. */
@@ -45,6 +46,13 @@ export function startProgram(namespace: string, program: readonly string[]): Run
       await exited;
     },
   };
+}
+
+/** For use within a test: a test that is given up leaves nothing behind either. */
+export function runUntilTestEnds(namespace: string, program: readonly string[]): RunningProgram {
+  const running = startProgram(namespace, program);
+  onTestFinished(() => running[Symbol.asyncDispose]());
+  return running;
 }
 
 const BOOT_HTTP = new URL("boot-http-process.ts", import.meta.url).pathname;
