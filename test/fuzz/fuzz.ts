@@ -51,6 +51,11 @@ const MODE: Readonly<Record<Target, DhcpMode>> = {
   transfer: "server",
   "proxy-dhcp": "proxy",
 };
+/**
+ * In MB. By itself V8 raises it in steps to 32 MB three times over, whenever it sees fit, while the live heap stays at 13 MB:
+ * as much as the growth that is looked for.
+ */
+const SMALL_YOUNG_GENERATION = "--max-semi-space-size=2";
 const WARM_UP_SHARE = 0.25;
 
 /** @throws {Error} saying which good client was not served, of which target, by which seed */
@@ -152,9 +157,9 @@ async function start(
   folder: string,
   onExit: (how: string) => void,
 ): Promise<BootProcess> {
-  const namespaced = ["netns", "exec", network.serverNamespace, process.execPath, MAIN, "boot-process"];
+  const program = [process.execPath, SMALL_YOUNG_GENERATION, MAIN, "boot-process"];
   const boot = await startBootProcess({
-    command: ["ip", ...namespaced],
+    command: ["ip", "netns", "exec", network.serverNamespace, ...program],
     config: config(mode, folder),
     onEvent: () => {},
     scriptFor: async () => "# nothing\n",
