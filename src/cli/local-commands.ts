@@ -8,9 +8,12 @@ import { ARCHITECTURES, type Architecture } from "../core/architecture.ts";
 import { formatBytes, shortDigest } from "../core/bytes.ts";
 import { DrpError } from "../core/errors.ts";
 import type { HealthCheck } from "../images/manifest.ts";
+import type { LoaderChoice } from "../pxe/boot-process-messages.ts";
+import type { LoaderFiles } from "../pxe/decide.ts";
 import type { Invocation } from "./cli.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { renderChecks } from "./format/doctor-report.ts";
+import type { ExamineOptions } from "./io/examine.ts";
 import { collect, parsePort, parseSize } from "./options.ts";
 
 export interface LocalCommand {
@@ -156,18 +159,35 @@ async function runDoctor({ context, options }: Invocation<DoctorOptions>): Promi
   const { examine } = await import("./io/examine.ts");
   const { loadSettings } = await import("../daemon/io/load-settings.ts");
   const { decideSiteAddress } = await import("../daemon/site-address.ts");
+  const { LOADER_FILES } = await import("../pxe/loader-files.ts");
   const settings = loadSettings();
   const site = decideSiteAddress(networkInterfaces(), settings.dhcp);
   const checks = await examine({
     host: options.host ?? site.address,
-    interfaceName: options.interface ?? site.interfaces[0]?.name,
+    interfaceNames:
+      options.interface === undefined ? site.interfaces.map(({ name }) => name) : [options.interface],
+    dhcpPort: settings.dhcp.ports.dhcp,
+    isProxy: settings.dhcp.mode === "proxy",
     tftpPort: options.tftpPort ?? settings.tftp.port,
     bootPort: options.bootPort ?? settings.boot.port,
+    files: filesToFetch(LOADER_FILES, settings.boot.loader),
   });
   if (context.out.device.format === "table")
     context.out.device.write(renderChecks(checks, context.out.paint));
   else context.out.list(checks, [], "");
   return checks.some(check => check.result === "problem") ? EXIT.failed : EXIT.done;
+}
+
+/** What a BIOS and an x64 UEFI machine fetch first, and what follows over HTTP. */
+function filesToFetch({ ipxe, signed }: LoaderFiles, choice: LoaderChoice): ExamineOptions["files"] {
+  const bios = ipxe.bios ?? "";
+  const uefi = (choice === "signed" ? signed : ipxe)["x64-uefi"] ?? "";
+  // The shim is of no use without what it loads.
+  const behind = choice === "signed" ? ["grubx64.efi"] : [];
+  return {
+    tftp: [bios, uefi, ...behind],
+    http: [`loaders/${uefi}`, "ramdisk/vmlinuz", "ramdisk/initrd.img"],
+  };
 }
 
 /** "kubelet=/usr/bin/systemctl is-active kubelet": split at blanks, never read by a shell. */

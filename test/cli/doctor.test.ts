@@ -72,7 +72,7 @@ describe.skipIf(missing !== undefined)("drp doctor", () => {
   test("finds nothing wrong where a hub serves its site", async () => {
     const { code, stdout } = await drp("doctor", "-o", "table");
     expect(stdout).toMatch(
-      /^ok {7}dhcp +on site0: 10\.9\.0\.1 \(ours\) offers 10\.9\.0\.1\d\d and ipxe\.efi$/m,
+      /^ok {7}dhcp +on site0: 10\.9\.0\.1 \(ours\) offers 10\.9\.0\.1\d\d and snponly\.efi$/m,
     );
     expect(stdout).toMatch(/^ok {7}tftp undionly\.kpxe +70000 bytes from 10\.9\.0\.1:69 /m);
     expect(stdout).toMatch(/^ok {7}http ramdisk\/initrd\.img /m);
@@ -94,7 +94,9 @@ describe.skipIf(missing !== undefined)("drp doctor", () => {
     await stop(rogue);
     expect(stdout).toMatch(/^problem {2}dhcp .*10\.9\.0\.1 \(ours\)/m);
     expect(stdout).toMatch(/^problem {2}dhcp .*10\.9\.0\.2 \(another's\) offers 10\.9\.0\.2\d\d/m);
-    expect(stdout).toContain("→ Keep one: machines take whichever answer comes first.");
+    expect(stdout).toContain(
+      "→ Keep one that gives addresses, or set dhcp.mode: proxy; machines take whichever answer comes first.",
+    );
     expect(code).toBe(1);
   });
 

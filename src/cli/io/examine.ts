@@ -13,21 +13,23 @@ export interface ExamineOptions {
   readonly host: string;
   readonly tftpPort: number;
   readonly bootPort: number;
-  readonly interfaceName: string | undefined;
+  /** Empty: every interface with an address. */
+  readonly interfaceNames: readonly string[];
+  readonly dhcpPort: number;
+  /** Another server gives the addresses. */
+  readonly isProxy: boolean;
+  /** Names on TFTP, and paths without the first slash on boot HTTP. */
+  readonly files: { readonly tftp: readonly string[]; readonly http: readonly string[] };
 }
 
-/** What a BIOS and a UEFI machine ask for first. */
-const LOADERS = ["undionly.kpxe", "snponly.efi"] as const;
-/** What the loaders and UEFI's own HTTP boot fetch. */
-const BOOT_PATHS = ["loaders/snponly.efi", "ramdisk/vmlinuz", "ramdisk/initrd.img"] as const;
 /** Firmware asks again after 4 s (PXE 2.1 §2.2): who is slower than this boots nothing. */
 const DHCP_LISTEN_MS = 3000;
 const PROBE_TIMEOUT_MS = 8000;
 
 export async function examine(options: ExamineOptions): Promise<Check[]> {
-  const checks = [await checkHub(), ...(await checkPorts(options)), await checkDhcp(options)];
-  for (const loader of LOADERS) checks.push(await checkTftp(options, loader));
-  for (const path of BOOT_PATHS) checks.push(await checkBootHttp(options, path));
+  const checks = [await checkHub(), ...(await checkPorts(options)), ...(await checkDhcp(options))];
+  for (const loader of options.files.tftp) checks.push(await checkTftp(options, loader));
+  for (const path of options.files.http) checks.push(await checkBootHttp(options, path));
   return checks;
 }
 
@@ -52,9 +54,9 @@ async function checkHub(): Promise<Check> {
   }
 }
 
-async function checkPorts({ tftpPort }: ExamineOptions): Promise<Check[]> {
+async function checkPorts({ dhcpPort, tftpPort }: ExamineOptions): Promise<Check[]> {
   return Promise.all(
-    [67, tftpPort].map(async port => {
+    [dhcpPort, tftpPort].map(async port => {
       const name = `port ${port}/udp`;
       const code = await tryBind(port);
       if (code === undefined) return { name, result: "ok", detail: "free, and we may bind it" };
@@ -65,52 +67,82 @@ async function checkPorts({ tftpPort }: ExamineOptions): Promise<Check[]> {
   );
 }
 
-async function checkDhcp(options: ExamineOptions): Promise<Check> {
-  const name = "dhcp";
-  const from = localAddresses(options.interfaceName);
-  if (from.length === 0) {
-    const where = options.interfaceName === undefined ? "no interface" : `interface ${options.interfaceName}`;
-    return { name, result: "skipped", detail: `${where} has no IPv4 address to ask from` };
+async function checkDhcp({ interfaceNames, isProxy }: ExamineOptions): Promise<Check[]> {
+  const from = localAddresses(interfaceNames);
+  const there = new Set(from.map(({ name }) => name));
+  const missing = interfaceNames.filter(name => !there.has(name)).map(hasNoAddress);
+  if (from.length === 0 && missing.length === 0) {
+    return [{ name: "dhcp", result: "skipped", detail: "no interface has an IPv4 address to ask from" }];
   }
+  if (from.length === 0) return missing;
   try {
     const answers = await contain(DHCP_LISTEN_MS + PROBE_TIMEOUT_MS, signal =>
       findDhcpServers(from, DHCP_LISTEN_MS, signal),
     );
-    return judgeDhcp(
-      answers,
-      ownAddresses(),
-      from.map(({ name: interfaceName }) => interfaceName),
+    const own = ownAddresses();
+    const judged = [...there].map(name =>
+      judgeDhcp(
+        name,
+        answers.filter(({ interfaceName }) => interfaceName === name),
+        own,
+        isProxy,
+      ),
     );
+    return [...judged, ...missing];
   } catch (error) {
     const reason = describeErrorChain(error);
     const detail = reason.includes("EACCES")
       ? "needs root: answers come to port 68"
       : `could not ask: ${reason}`;
-    return { name, result: "skipped", detail };
+    return [{ name: "dhcp", result: "skipped", detail }];
   }
 }
 
+/** What a machine on this interface's network would be told. */
 function judgeDhcp(
+  interfaceName: string,
   answers: readonly DhcpAnswer[],
   own: ReadonlySet<string>,
-  interfaces: readonly string[],
+  isProxy: boolean,
 ): Check {
   const name = "dhcp";
-  const where = `on ${interfaces.join(", ")}`;
-  if (answers.length === 0) {
-    const advice = "Turn DHCP on for this network (`drp status` says why it is off).";
-    return { name, result: "problem", detail: `no server answers ${where}`, advice };
-  }
+  const givers = answers.filter(({ offeredAddress }) => offeredAddress !== NO_ADDRESS);
   const words = answers.map(
     ({ server, offeredAddress, bootFile }) =>
-      `${server} (${own.has(server) ? "ours" : "another's"}) offers ${offeredAddress}${bootFile === "" ? "" : ` and ${bootFile}`}`,
+      `${server} (${own.has(server) ? "ours" : "another's"}) offers ${[offeredAddress, bootFile].filter(part => part !== "" && part !== NO_ADDRESS).join(" and ") || "nothing"}`,
   );
-  const detail = `${where}: ${words.join("; ")}`;
-  if (answers.length > 1) {
-    const advice = "Keep one: machines take whichever answer comes first.";
-    return { name, result: "problem", detail, advice };
+  const detail =
+    answers.length === 0
+      ? `no server answers on ${interfaceName}`
+      : `on ${interfaceName}: ${words.join("; ")}`;
+  const problem = (advice: string): Check => ({ name, result: "problem", detail, advice });
+  if (answers.length === 0)
+    return problem("Turn DHCP on for this network (`drp status` says why it is off).");
+  if (givers.length > 1) {
+    return problem(
+      "Keep one that gives addresses, or set dhcp.mode: proxy; machines take whichever answer comes first.",
+    );
+  }
+  if (!isProxy) return { name, result: "ok", detail };
+  if (givers.length === 0)
+    return problem("In mode proxy another server must give the addresses: none does here.");
+  if (givers.some(({ server, bootFile }) => bootFile !== "" && !own.has(server))) {
+    return problem(
+      "Take the boot file (options 66 and 67) out of the other server: it hides the proxy's answer.",
+    );
   }
   return { name, result: "ok", detail };
+}
+
+const NO_ADDRESS = "0.0.0.0";
+
+function hasNoAddress(interfaceName: string): Check {
+  return {
+    name: "dhcp",
+    result: "problem",
+    detail: `interface ${interfaceName} is not there, is down or has no IPv4 address`,
+    advice: "Bring it up and give it an address, or take it out of dhcp.interfaces.",
+  };
 }
 
 async function checkTftp({ host, tftpPort }: ExamineOptions, file: string): Promise<Check> {

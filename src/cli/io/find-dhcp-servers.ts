@@ -8,6 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import dhcp, { type DhcpClient, type DhcpMessage } from "dhcp";
 
 export interface DhcpAnswer {
+  /** On which it was asked for. */
+  readonly interfaceName: string;
   /** Option 54, or the next server where it is missing. */
   readonly server: string;
   readonly offeredAddress: string;
@@ -27,18 +29,18 @@ const BROADCAST_FLAG = 0x8000;
 const CLIENT_ARCHITECTURE = 93;
 const X64_UEFI = 7;
 
-/** IPv4 addresses of this host that a machine could be asked for on. */
-export function localAddresses(interfaceName: string | undefined): LocalAddress[] {
+/** IPv4 addresses of this host that a machine could be asked for on. @param interfaceNames empty: every interface */
+export function localAddresses(interfaceNames: readonly string[]): LocalAddress[] {
   return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     addresses
       .filter(address => address.family === "IPv4" && !address.internal)
-      .filter(() => interfaceName === undefined || name === interfaceName)
+      .filter(() => interfaceNames.length === 0 || interfaceNames.includes(name))
       .map(({ address, mac }) => ({ name, address, mac })),
   );
 }
 
 /**
- * @returns every server that answered within `listenMs`, each once
+ * @returns every server that answered within `listenMs`, each once for each interface
  * @throws EACCES or EADDRINUSE where port 68 is not to be had
  */
 export async function findDhcpServers(
@@ -48,15 +50,16 @@ export async function findDhcpServers(
 ): Promise<DhcpAnswer[]> {
   const answers = new Map<string, DhcpAnswer>();
   const clients: DhcpClient[] = [];
-  const xids = new Set<number>();
+  const askedOn = new Map<number, string>();
   const open = async (address: string, mac: string) => {
     const client = restrain(dhcp.createClient({ mac, features: ["tftpServer", "bootFile"] }));
     clients.push(client);
     client.on("error", () => undefined);
     client.on("message", (message: DhcpMessage) => {
-      if (!xids.has(message.xid)) return;
-      const answer = readAnswer(message);
-      answers.set(answer.server, answer);
+      const interfaceName = askedOn.get(message.xid);
+      if (interfaceName === undefined) return;
+      const answer = readAnswer(message, interfaceName);
+      answers.set(`${interfaceName} ${answer.server}`, answer);
     });
     await new Promise<void>((resolve, reject) => {
       client._sock.on("error", reject);
@@ -72,10 +75,10 @@ export async function findDhcpServers(
     });
     // Broadcast answers arrive at the unspecified address only; a DISCOVER leaves by the interface whose address is bound.
     await open("0.0.0.0", "00:00:00:00:00:00");
-    for (const { address, mac } of from) {
+    for (const { name, address, mac } of from) {
       const client = await open(address, mac);
       client._state.xid = randomInt(1, 2 ** 31);
-      xids.add(client._state.xid);
+      askedOn.set(client._state.xid, name);
       client.sendDiscover();
     }
     await sleep(listenMs, undefined, { signal });
@@ -101,8 +104,8 @@ function restrain(client: DhcpClient): DhcpClient {
   return client;
 }
 
-function readAnswer({ options, siaddr, yiaddr, file }: DhcpMessage): DhcpAnswer {
+function readAnswer({ options, siaddr, yiaddr, file }: DhcpMessage, interfaceName: string): DhcpAnswer {
   const server = typeof options[54] === "string" ? options[54] : siaddr;
   const bootFile = file !== "" ? file : typeof options[67] === "string" ? options[67] : "";
-  return { server, offeredAddress: yiaddr, bootFile };
+  return { interfaceName, server, offeredAddress: yiaddr, bootFile };
 }
