@@ -27,6 +27,7 @@ export interface ProbeQuestion {
 /** A wire answers within milliseconds; a client waits four seconds for its offer and is to get it in the first. */
 const ANSWER_WITHIN_MS = 400;
 const LOOK_EVERY_MS = 40;
+const GIVEN_UP_AFTER_MS = 1000;
 /** The discard service (RFC 863): nobody minds, and next to nobody has it. */
 const DISCARD_PORT = 9;
 const MAX_PROBES = 128;
@@ -45,8 +46,13 @@ export class ConflictProber {
     return this.entries >= this.maxEntries;
   }
 
-  /** Never rejects. */
+  /** Never rejects, and ends within a second whatever holds the kernel's answers up: a client waits. */
   async probe(question: ProbeQuestion): Promise<ProbeOutcome> {
+    const nobody: ProbeOutcome = { kind: "free" };
+    return await Promise.race([this.ask(question), sleep(GIVEN_UP_AFTER_MS, nobody, { ref: false })]);
+  }
+
+  private async ask(question: ProbeQuestion): Promise<ProbeOutcome> {
     this.entries++;
     setTimeout(() => this.entries--, ENTRY_STAYS_MS).unref();
     // What the table held before may be hours old: only an entry that comes now is an answer.
