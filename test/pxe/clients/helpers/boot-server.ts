@@ -57,8 +57,11 @@ export async function startBootServer(
     scriptFor: async () => "# a script\n",
     onExit: how => events.push({ kind: "exit", summary: how, facts: {} }),
   });
-  for (const service of boot.services) {
-    if (service.state === "off") throw new Error(`${service.service} is off: ${service.error.message}`);
+  const off = boot.services.find(service => service.state === "off");
+  if (off?.state === "off") {
+    await boot.stop();
+    await rm(folder, { recursive: true });
+    throw new Error(`${off.service} is off: ${off.error.message}`);
   }
   return {
     boot,
