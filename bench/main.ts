@@ -10,9 +10,10 @@ import { DrpError, describeErrorChain } from "../src/core/errors.ts";
 import { type Benchmark, formatResults } from "./benchmark.ts";
 import { bootHttpBenchmark } from "./boot-http.ts";
 import { dhcpBenchmark } from "./dhcp.ts";
+import { mixedBenchmark } from "./mixed.ts";
 import { tftpBenchmark } from "./tftp.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark, tftpBenchmark, bootHttpBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark, tftpBenchmark, bootHttpBenchmark, mixedBenchmark];
 
 /** On the disk of the checkout: /tmp may be memory. */
 const WORK_FOLDER = path.join(import.meta.dirname, "..", ".cache", "bench");
