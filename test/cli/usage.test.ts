@@ -22,6 +22,9 @@ test("what main.ts runs itself shows in --help with everything else", async () =
     "machines",
     "images",
     "leases",
+    "subnets",
+    "reservations",
+    "boot",
     "tokens",
     "events",
     "why",
@@ -35,6 +38,8 @@ test("what main.ts runs itself shows in --help with everything else", async () =
 test.each(["bash", "zsh", "fish"])("completion for %s knows nouns, verbs and flags", async shell => {
   const { code, stdout } = await runDrp(["completion", shell]);
   expect(stdout).toContain("cancel-install");
+  expect(stdout).toContain("explain");
+  expect(stdout).toContain("--boots");
   expect(stdout).toContain("--expires");
   expect(code).toBe(0);
 });
