@@ -50,6 +50,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t tmpfs -o mode=755 run /run
 echo 3 >/proc/sys/kernel/printk
+dmesg | grep -q "Secure boot enabled" && say "Secure Boot is on"
 
 modprobe -a -b -q sd_mod virtio-rng
 /usr/lib/drp/coldplug

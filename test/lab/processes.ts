@@ -2,12 +2,15 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const execute = promisify(execFile);
 
 /** How long a process may take to end by itself after SIGTERM before it is killed. */
 const GRACE_MS = 10_000;
+const LOOK_EVERY_MS = 200;
 
 export interface LabProcess extends AsyncDisposable {
   readonly child: ChildProcess;
@@ -41,6 +44,16 @@ export function startProcess(
     clearTimeout(killer);
   };
   return { child, exited, kill: () => stop("SIGKILL"), [Symbol.asyncDispose]: () => stop("SIGTERM") };
+}
+
+/** @throws Error when the file does not show it in time */
+export async function untilFileShows(file: string, pattern: RegExp, withinMs: number): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (Date.now() < deadline) {
+    if (pattern.test(await readFile(file, "latin1").catch(() => ""))) return;
+    await delay(LOOK_EVERY_MS);
+  }
+  throw new Error(`${file} did not show ${pattern} within ${withinMs / 1000} s`);
 }
 
 /** Runs a command to its end. @returns its standard output; throws with its standard error when it fails */

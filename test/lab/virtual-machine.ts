@@ -7,11 +7,8 @@ import { join } from "node:path";
 import type { Namespace } from "./namespace.ts";
 import { type LabProcess, startProcess } from "./processes.ts";
 
-/**
- * "bios" and "uefi" boot through the card's iPXE ROM (OVMF's own PXE without it). The others have no ROM: "uefi-http" asks for
- * an URL, "uefi-pxe" for a file, "secure-boot" for a file that Microsoft's keys have signed.
- */
-export type Firmware = "bios" | "uefi" | "uefi-http" | "uefi-pxe" | "secure-boot";
+/** "uefi-http" asks for an URL and for no file, "secure-boot" for a file that Microsoft's keys have signed. */
+export type Firmware = "bios" | "uefi" | "uefi-http" | "secure-boot";
 
 export interface VirtualMachine {
   readonly name: string;
@@ -33,7 +30,10 @@ export interface MachineSpec {
   readonly name: string;
   readonly firmware: Firmware;
   readonly mac: string;
-  /** False: without iPXE on the card, so that the firmware's own network boot comes first. */
+  /**
+   * False: without iPXE on the card, so that the firmware's own network boot comes first. By default BIOS and plain UEFI have
+   * it: HTTP boot and Secure Boot would not come to pass.
+   */
   readonly optionRom?: boolean;
 }
 
@@ -48,6 +48,7 @@ export async function createMachine(
   await file.close();
   const variables = join(folder, `${spec.name}.vars`);
   const { firmware } = spec;
+  const hasRom = spec.optionRom ?? (firmware === "bios" || firmware === "uefi");
   const isSecure = firmware === "secure-boot";
   if (firmware !== "bios") await copyFile(isSecure ? SECURE_OVMF_VARIABLES : OVMF_VARIABLES, variables);
 
@@ -69,12 +70,9 @@ export async function createMachine(
     ...(isSecure ? ["-global", "driver=cfi.pflash01,property=secure,value=on"] : []),
     ...(firmware === "uefi-http" ? ["-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n"] : []),
     // OVMF waits 90 s for an IPv6 answer that nobody here gives.
-    ...(hasRom(firmware) ? [] : ["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]),
+    ...(hasRom ? [] : ["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]),
     ...["-netdev", `tap,id=net0,ifname=${tap},script=no,downscript=no`],
-    ...[
-      "-device",
-      `virtio-net-pci,netdev=net0,mac=${spec.mac},bootindex=0${spec.optionRom === false ? ",romfile=" : ""}`,
-    ],
+    ...["-device", `virtio-net-pci,netdev=net0,mac=${spec.mac},bootindex=0${hasRom ? "" : ",romfile="}`],
     ...["-drive", `if=none,id=disk0,format=raw,cache=writeback,file=${disk}`],
     ...["-device", `virtio-blk-pci,drive=disk0,serial=${spec.name},bootindex=1`],
     ...["-device", "virtio-rng-pci"],
@@ -86,8 +84,4 @@ export async function createMachine(
     serialLog,
     powerOn: () => startProcess(commandLine, { logFile: join(folder, `${spec.name}.qemu`) }),
   };
-}
-
-function hasRom(firmware: Firmware): boolean {
-  return firmware === "bios" || firmware === "uefi";
 }
