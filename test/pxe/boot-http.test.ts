@@ -13,6 +13,7 @@ import { whyNoProgram } from "./helpers/network.ts";
 const run = promisify(execFile);
 const KERNEL = randomBytes(700_000);
 const DIGEST = "ab".repeat(32);
+const GONE_DIGEST = "cd".repeat(32);
 const KNOWN = "52:54:00:00:00:01";
 
 let folder = "";
@@ -33,7 +34,8 @@ beforeAll(async () => {
     host: "127.0.0.1",
     port: 0,
     findFile: path => files.get(path),
-    findChunk: async digest => (digest === DIGEST ? join(folder, "kernel") : undefined),
+    findChunk: async digest =>
+      ({ [DIGEST]: join(folder, "kernel"), [GONE_DIGEST]: join(folder, "gone-chunk") })[digest],
     scriptFor: async mac => {
       if (mac !== KNOWN) throw new DrpError("hub.unreachable", "the hub does not answer");
       return { kind: "refused", reason: "a test" };
@@ -106,6 +108,7 @@ describe("the boot HTTP server", () => {
     const chunk = await get(`/chunks/${DIGEST}`);
     expect(chunk.headers.get("cache-control")).toContain("immutable");
     expect((await get(`/chunks/${DIGEST.toUpperCase()}`)).status).toBe(404);
+    expect((await get(`/chunks/${GONE_DIGEST}`)).status).toBe(404);
     expect((await get("/chunks/..%2f..%2fetc%2fpasswd")).status).toBe(400);
   });
 

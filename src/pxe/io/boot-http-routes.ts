@@ -131,28 +131,41 @@ async function sendNamedFile(
 ): Promise<void> {
   const digest = /^\/chunks\/([0-9a-f]{64})$/.exec(path)?.[1];
   const filePath = digest === undefined ? context.findFile(path) : await context.findChunk(digest);
-  if (filePath === undefined) {
-    const name = path.slice(0, 200);
-    report(context, request, {
-      kind: "http.missing",
-      summary: `asked for ${name}, which is not served`,
-      facts: { path: name },
-    });
-    return sendText(response, 404, `${name} is not served here.\n`);
-  }
+  if (filePath === undefined) return sendMissing(context, path, request, response);
   const startedAt = performance.now();
-  const sent = await sendFile(request, response, {
-    urlPath: path,
-    filePath,
-    immutable: digest !== undefined,
-    pool: context.pool,
-    pieceMs: context.pieceMs,
-  });
-  const event = describeFileSent(path, sent, Math.round(performance.now() - startedAt));
-  // An install fetches thousands of chunks and reports its own progress: only what went wrong is told.
-  if (event !== undefined && (digest === undefined || event.kind === "http.failed")) {
-    report(context, request, event);
+  const toSend = { urlPath: path, filePath, immutable: digest !== undefined };
+  const { pool, pieceMs } = context;
+  try {
+    const sent = await sendFile(request, response, { ...toSend, pool, pieceMs });
+    const event = describeFileSent(path, sent, Math.round(performance.now() - startedAt));
+    // An install fetches thousands of chunks and reports its own progress: only what went wrong is told.
+    if (event !== undefined && (digest === undefined || event.kind === "http.failed")) {
+      report(context, request, event);
+    }
+  } catch (error) {
+    // A chunk's file bears its digest: where there is none, there is no such chunk. A boot file of ours that is gone is a fault.
+    if (digest === undefined || !isNoSuchFile(error)) throw error;
+    sendMissing(context, path, request, response);
   }
+}
+
+function isNoSuchFile(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function sendMissing(
+  context: BootHttpContext,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const name = path.slice(0, 200);
+  report(context, request, {
+    kind: "http.missing",
+    summary: `asked for ${name}, which is not served`,
+    facts: { path: name },
+  });
+  sendText(response, 404, `${name} is not served here.\n`);
 }
 
 function refuse(
