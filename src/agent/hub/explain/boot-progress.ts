@@ -81,10 +81,6 @@ export const NO_PROGRESS: BootProgress = {
   lastAt: 0,
 };
 
-export function readProgress(events: readonly TimelineEvent[]): BootProgress {
-  return events.reduce(advance, NO_PROGRESS);
-}
-
 export function advance(progress: BootProgress, event: TimelineEvent): BootProgress {
   return { ...step(progress, event), lastAt: event.at };
 }

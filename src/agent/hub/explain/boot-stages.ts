@@ -28,13 +28,17 @@ export function bootStages(progress: BootProgress): BootStage[] {
   return stages;
 }
 
-function address({ talks }: BootProgress): BootStage {
+function address({ talks, loader, script }: BootProgress): BootStage {
   const last = talks.at(-1);
   const granted = talks.findLast(({ grantedAt }) => grantedAt !== null);
   const proxied = talks.findLast(({ byProxy }) => byProxy);
   if (granted !== undefined && !granted.byProxy)
     return { name: "address", state: "done", note: granted.address };
-  if (proxied !== undefined) return { name: "address", state: "done", note: "from another server" };
+  if (proxied !== undefined) {
+    // Whoever fetches a file has an address; the other server does not tell us.
+    const has = loader !== null || script !== null || proxied.grantedAt !== null;
+    return { name: "address", state: has ? "done" : "going", note: "another server's" };
+  }
   if (last === undefined) return { name: "address", state: "open", note: "" };
   if (last.silence !== null) return { name: "address", state: "failed", note: "no answer" };
   if (last.refused !== null) return { name: "address", state: "failed", note: "refused" };
