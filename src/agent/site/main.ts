@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import type { Logger } from "pino";
 import packageJson from "../../../package.json" with { type: "json" };
 import { DrpError, describeErrorChain } from "../../core/errors.ts";
+import { formatIpv4, UNSPECIFIED } from "../../core/ipv4.ts";
 import { sqliteBindingFile } from "../../daemon/io/assets.ts";
 import { openDataFolder } from "../../daemon/io/data-folder.ts";
 import { loadSettings } from "../../daemon/io/load-settings.ts";
@@ -94,8 +95,11 @@ async function joinWith(token: string, hubUrl: string, settings: Settings): Prom
         advice: `Run it with \`drp site run\`; to join another fleet, remove ${join(folder.path, "site.json")} first.`,
       });
     }
-    const { address } = siteAddressOf(settings);
-    const membership = await joinFleet({ token, hubUrl, names: [address, ...settings.names] });
+    const { address, interfaces } = siteAddressOf(settings);
+    // Machines of each network reach the site at its address there.
+    const served = interfaces.filter(on => on.address !== UNSPECIFIED).map(on => formatIpv4(on.address));
+    const names = [...new Set([address, ...served, ...settings.names])];
+    const membership = await joinFleet({ token, hubUrl, names });
     writeMembership(folder.path, membership);
     return membership;
   } finally {
