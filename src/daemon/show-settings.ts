@@ -61,7 +61,7 @@ function describeSubnet(subnet: Subnet): string {
 }
 
 /** How many addresses any client may get: without what is excluded, reserved, or somebody's already. */
-export function poolSize(subnet: Subnet): number {
+function poolSize(subnet: Subnet): number {
   return assignableRanges(subnet, []).reduce((sum, { first, last }) => sum + last - first + 1, 0);
 }
 

@@ -4,6 +4,7 @@ import { DrpError } from "../../src/core/errors.ts";
 import { formatIpv4, parseIpv4 } from "../../src/core/ipv4.ts";
 import { listSettingKeys } from "../../src/daemon/config-keys.ts";
 import { decideSettings, type SettingsInput } from "../../src/daemon/settings.ts";
+import { describeDhcpSettings, settingsToPlain } from "../../src/daemon/show-settings.ts";
 
 function decide(text?: string, overlays: Partial<Pick<SettingsInput, "env" | "flags">> = {}) {
   return decideSettings({
@@ -129,6 +130,31 @@ test("a proxy is named by file, variable or flag", () => {
     ports: { dhcp: 67, proxyDhcp: 5011 },
   });
   expect(mistakes("", { env: { DRP_DHCP_MODE: "proxy" } })[0]).toContain("DRP_DHCP_MODE: dhcp.mode:");
+});
+
+test("config check shows what the program made of the file, in words and as text", () => {
+  const settings = decide(`
+dhcp:
+  interfaces: [eth1]
+  classes: [{ name: ipxe, match: { userClass: iPXE }, options: { 224: "hex:0a0b" } }]
+  subnets:
+    - network: 10.0.0.0/24
+      pools: [10.0.0.10-10.0.0.19]
+      reservations: [{ circuitId: "hex:01", remoteId: "hex:02", address: 10.0.0.12 }]
+`);
+  expect(describeDhcpSettings(settings)).toEqual([
+    ["DHCP", "server on eth1 (67/udp)"],
+    ["subnet", "10.0.0.0/24: 9 addresses to give, 1 reservation, leases of 12 h"],
+    ["class", "ipxe: userClass iPXE; 1 option"],
+  ]);
+  expect(settingsToPlain(settings)).toMatchObject({
+    dhcp: {
+      classes: [{ options: { 224: "hex:0a0b" } }],
+      subnets: [
+        { network: "10.0.0.0/24", pools: ["10.0.0.10-10.0.0.19"], reservations: [{ address: "10.0.0.12" }] },
+      ],
+    },
+  });
 });
 
 test("the examples of docs/config.md are good", () => {
