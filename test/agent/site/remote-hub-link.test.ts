@@ -165,7 +165,7 @@ test("with the WAN down machines register, install and beat; after it all arrive
   await hubDown();
 
   const desk = deskOf(link);
-  expect(desk.decideBoot(MAC)).toMatchObject({ kind: "ramdisk", intentId: "i-1" });
+  expect(desk.decideBoot(MAC)).toMatchObject({ kind: "ramdisk", order: { id: "i-1" } });
   await register(desk, "i-1");
   expect(await desk.next(KEY)).toMatchObject({ kind: "install", order: { intentId: "i-1" } });
   const progress = { intentId: "i-1", doneBytes: 1, totalBytes: 1, message: "" };
