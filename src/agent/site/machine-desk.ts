@@ -103,8 +103,10 @@ export class MachineDesk {
       inventory: request.inventory,
       intentId: redemption.intentId,
     } as const;
-    // A repeated registration whose facts did not reach the hub the first time brings them again.
-    if (!this.#hub.view().machines.some(machine => machine.keyFingerprint === keyFingerprint)) {
+    // A repeated registration whose facts did not reach the hub the first time brings them again. A token that is redeemed
+    // counts an attempt, also of a machine that has kept its key.
+    const isKept = this.#hub.view().machines.some(machine => machine.keyFingerprint === keyFingerprint);
+    if (redemption.kind === "redeemed" || !isKept) {
       await this.#hub.report([report]);
     }
     this.#forgetRegistrationsOf(report.machineId);
