@@ -5,7 +5,7 @@
  */
 import type { RemoteInfo, Socket } from "node:dgram";
 import { DrpError } from "../../core/errors.ts";
-import { formatIpv4, type Ipv4 } from "../../core/ipv4.ts";
+import { formatIpv4, type Ipv4, parseIpv4 } from "../../core/ipv4.ts";
 import { bindToInterface, plainIpv4, separatesInterfaces } from "./interface-socket.ts";
 import { bindUdp, closeUdp } from "./udp.ts";
 
@@ -39,6 +39,15 @@ export interface DhcpSockets {
 }
 
 const BROADCAST = "255.255.255.255";
+const BROADCAST_ADDRESS = parseIpv4(BROADCAST);
+/** Half a megabyte or so; a client that has waited behind as many asks again anyway. */
+const MAX_WAITING = 1000;
+/**
+ * The kernel keeps what goes to an address that answers no ARP for 3 s, at the cost of this socket's buffer. Whoever makes up
+ * relays or clients would fill it for good, and everybody's replies would queue behind: so while more than a few wait, only
+ * what every client on the network hears is added to them.
+ */
+const MAX_WAITING_UNICASTS = 16;
 
 /** @throws {DrpError} port.in-use, port.forbidden, config.invalid */
 export async function openDhcpSockets(door: DhcpDoor): Promise<DhcpSockets> {
@@ -61,6 +70,11 @@ export async function openDhcpSockets(door: DhcpDoor): Promise<DhcpSockets> {
   return {
     send: (bytes, toPort, address, onError) => {
       if (!open) return;
+      const waiting = own.getSendQueueCount();
+      if (waiting >= (address === BROADCAST_ADDRESS ? MAX_WAITING : MAX_WAITING_UNICASTS)) {
+        onError(new Error(`${waiting} datagrams wait for the network already; the client must ask again`));
+        return;
+      }
       own.send(bytes, toPort, formatIpv4(address), error => {
         if (error !== null) onError(error);
       });

@@ -15,6 +15,12 @@ export interface UdpBinding {
 
 /** Bursts of hundreds of machines that power on together; the kernel may give less (net.core.rmem_max). */
 export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/**
+ * The kernel holds up to 208 KiB for each neighbour that does not answer ARP (net.ipv4.neigh.*.unres_qlen_bytes), which is all
+ * of a socket's buffer by default: one relay that is switched off would hold up every reply. It may give less
+ * (net.core.wmem_max), but at least twice the default.
+ */
+const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
  * Never shares a port: a second server of any kind is an error, not a lottery.
@@ -22,7 +28,12 @@ export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
  * @throws {DrpError} port.in-use, port.forbidden, config.invalid
  */
 export async function bindUdp(binding: UdpBinding): Promise<Socket> {
-  const socket = createSocket({ type: "udp4", recvBufferSize: RECEIVE_BUFFER_BYTES, lookup: asItIs });
+  const socket = createSocket({
+    type: "udp4",
+    recvBufferSize: RECEIVE_BUFFER_BYTES,
+    sendBufferSize: SEND_BUFFER_BYTES,
+    lookup: asItIs,
+  });
   return await bindSocket(socket, binding, () => socket.bind(binding.port, binding.address));
 }
 
