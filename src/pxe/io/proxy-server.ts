@@ -63,6 +63,8 @@ export async function startProxyServer(options: ProxyServerOptions): Promise<{ c
       // EDK2 listens on the port that it sent from, 4011, and not on 68; a relay has an address of its own.
       const relayed = message.giaddr !== UNSPECIFIED;
       const address = relayed ? formatIpv4(message.giaddr) : from.address;
+      // RFC 768 lets a sender leave its port out; Node throws where one sends to port 0.
+      if (!relayed && from.port === 0) return;
       bootServer.send(reply, relayed ? ports.dhcp : from.port, address, error => {
         if (error !== null) reportFailure(error);
       });
