@@ -8,12 +8,12 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { makeDhcpPacket } from "./dhcp-packets.ts";
+import { makeDhcpPacket, makeSilentRelayPacket } from "./dhcp-packets.ts";
 import { Asker, askProxy, fetchFile, GoodDhcpClient, GoodTransfer, type Patience } from "./good-clients.ts";
 import { SeededRandom } from "./random.ts";
 import { makeTftpRequest, makeTransferPacket } from "./tftp-packets.ts";
 
-export type Target = "dhcp" | "tftp" | "transfer" | "proxy-dhcp";
+export type Target = "dhcp" | "silent-relays" | "tftp" | "transfer" | "proxy-dhcp";
 
 export interface Attack {
   readonly target: Target;
@@ -30,12 +30,10 @@ export interface Attack {
   readonly bootFile: string;
 }
 
-export interface Progress {
+export interface Progress extends Readonly<Patience> {
   readonly sent: number;
   /** Of good clients, all of which succeeded. */
   readonly exchanges: number;
-  /** Questions of good clients that had to be repeated. */
-  readonly retries: number;
 }
 
 /** Fits into a receive buffer of the kernel's default size, 208 KiB, at the 768 bytes that a small packet takes there. */
@@ -48,12 +46,13 @@ const BEGIN_WITHIN_MS = 500;
 
 const attack = JSON.parse(process.argv[2] ?? "") as Attack;
 const random = new SeededRandom(attack.seed);
-const patience: Patience = { retries: 0 };
+const patience: Patience = { retries: 0, slowestMs: 0 };
 let sent = 0;
 let exchanges = 0;
 
 const attacks: Record<Target, () => Promise<void>> = {
-  dhcp: attackDhcp,
+  dhcp: () => attackDhcp(makeDhcpPacket),
+  "silent-relays": () => attackDhcp(makeSilentRelayPacket),
   tftp: attackTftp,
   transfer: attackTransfer,
   "proxy-dhcp": attackProxy,
@@ -62,7 +61,7 @@ await attacks[attack.target]();
 tell();
 process.exit(0);
 
-async function attackDhcp(): Promise<void> {
+async function attackDhcp(make: (random: SeededRandom) => Buffer): Promise<void> {
   const client = new GoodDhcpClient(await Asker.open(attack.serverAddress, "0.0.0.0", 68, patience));
   await client.lease();
   const hostile = [await hostileSocket(), await hostileSocket(PORT.dhcp)];
@@ -72,7 +71,7 @@ async function attackDhcp(): Promise<void> {
       socket.send(packet, PORT.dhcp, random.onceIn(8) ? "255.255.255.255" : attack.serverAddress);
     }
     await (random.onceIn(16) ? client.lease() : client.discover());
-  }, makeDhcpPacket);
+  }, make);
 }
 
 async function attackTftp(): Promise<void> {
@@ -175,6 +174,6 @@ async function hostileSocket(port = 0): Promise<Socket> {
 }
 
 function tell(): void {
-  const progress: Progress = { sent, exchanges, retries: patience.retries };
+  const progress: Progress = { sent, exchanges, ...patience };
   process.stdout.write(`${JSON.stringify(progress)}\n`);
 }

@@ -30,6 +30,9 @@ const ADDRESSES = [
   "255.255.255.255",
 ].map(toNumber) as [number, ...number[]];
 
+/** Nobody is there: 10.77.5.0/24. */
+const SILENT_NETWORK = toNumber("10.77.5.0");
+
 /** Options that a server reads, and a few that it does not. */
 const CODES = [
   1, 6, 12, 43, 50, 51, 52, 53, 54, 55, 56, 57, 60, 61, 77, 80, 82, 90, 93, 94, 97, 108, 116, 118, 124, 150,
@@ -54,6 +57,18 @@ export function makeDhcpPacket(random: SeededRandom): Buffer {
   if (kind === 2 && random.onceIn(20)) return afterCookie(random, random.bytes(HUGE_BYTES));
   const message = makeMessage(random);
   return kind < 11 ? mutateBytes(random, message) : message;
+}
+
+/**
+ * A whole DISCOVER of a relay that does not exist, on the server's own network: each reply waits in the kernel until ARP gives
+ * up, and must not make other replies wait.
+ */
+export function makeSilentRelayPacket(random: SeededRandom): Buffer {
+  const packet = afterCookie(random, Buffer.of(53, 1, 1, 255));
+  packet.set([1, 1, 6, 0]);
+  packet.fill(0, 12, 24);
+  packet.writeUInt32BE(SILENT_NETWORK + random.below(256), 24);
+  return packet;
 }
 
 /** Every field is by the grammar; their values need not make sense together. */

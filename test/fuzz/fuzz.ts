@@ -42,11 +42,12 @@ export interface TargetReport extends Progress {
   readonly alive: boolean;
 }
 
-export const ALL_TARGETS: readonly Target[] = ["dhcp", "tftp", "transfer", "proxy-dhcp"];
+export const ALL_TARGETS: readonly Target[] = ["dhcp", "silent-relays", "tftp", "transfer", "proxy-dhcp"];
 
 /** ProxyDHCP is another mode of the server. */
 const MODE: Readonly<Record<Target, DhcpMode>> = {
   dhcp: "server",
+  "silent-relays": "server",
   tftp: "server",
   transfer: "server",
   "proxy-dhcp": "proxy",
@@ -90,7 +91,7 @@ async function fuzzTarget(
     const pid = await processIn(network.serverNamespace);
     const before = await datagramCounts(pid);
     let warm: number | undefined;
-    let last: Progress = { sent: 0, exchanges: 0, retries: 0 };
+    let last: Progress = { sent: 0, exchanges: 0, retries: 0, slowestMs: 0 };
     const attack: Attack = {
       target,
       packets,
@@ -127,13 +128,15 @@ async function fuzzTarget(
 }
 
 export function formatReport(report: TargetReport): string {
-  const { target, sent, seconds, delivered, overflowed, exchanges, retries, growthMegabytes, alive } = report;
-  return (
-    `${target}: ${sent} packets in ${seconds.toFixed(1)} s; ${delivered} delivered with those of good clients, ` +
-    `${overflowed} lost to a full queue; ` +
-    `${exchanges} good exchanges, ${retries} of them asked again; memory ${growthMegabytes >= 0 ? "+" : ""}` +
-    `${growthMegabytes.toFixed(1)} MB; ${alive ? "alive" : "DEAD"}`
-  );
+  const { target, sent, seconds, delivered, overflowed, exchanges, retries, slowestMs } = report;
+  const { growthMegabytes, alive } = report;
+  return [
+    `${target}: ${sent} packets in ${seconds.toFixed(1)} s`,
+    `${delivered} delivered with those of good clients, ${overflowed} lost to a full queue`,
+    `${exchanges} good exchanges, ${retries} asked again, slowest answer ${slowestMs.toFixed(0)} ms`,
+    `memory ${growthMegabytes >= 0 ? "+" : ""}${growthMegabytes.toFixed(1)} MB`,
+    alive ? "alive" : "DEAD",
+  ].join("; ");
 }
 
 async function* runAttack(network: TestNetwork, attack: Attack): AsyncGenerator<Progress> {

@@ -14,9 +14,11 @@ interface Packet {
   readonly port: number;
 }
 
-/** Questions that were asked again, as their first answer did not come in time. */
+/** What good clients had to put up with. */
 export interface Patience {
+  /** Questions that were asked again, as their first answer did not come in time. */
   retries: number;
+  slowestMs: number;
 }
 
 /** A socket that asks until the answer comes that it waits for; every other packet is dropped. */
@@ -54,10 +56,14 @@ export class Asker implements AsyncDisposable {
     this.hear = packet => {
       if (isAnswer(packet)) heard.resolve(packet);
     };
+    const askedAt = performance.now();
     for (let tries = 1; ; tries++) {
       await this.send(question, port);
       const answer = await withinTime(heard.promise);
-      if (answer !== undefined) return answer;
+      if (answer !== undefined) {
+        this.patience.slowestMs = Math.max(this.patience.slowestMs, performance.now() - askedAt);
+        return answer;
+      }
       if (tries === MAX_TRIES) throw new Error(`${what} was not answered, ${MAX_TRIES} times`);
       this.patience.retries++;
     }

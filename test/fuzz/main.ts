@@ -1,5 +1,5 @@
 /**
- * `npm run test:fuzz [-- --packets N] [--seed S] [--target dhcp|tftp|transfer|proxy-dhcp]`: a million packets to each target
+ * `npm run test:fuzz [-- --packets N] [--seed S] [--target dhcp|silent-relays|tftp|transfer|proxy-dhcp]`: a million packets to each target
  * unless told otherwise. The seed is printed; the same seed makes the same packets.
  */
 import { parseArgs } from "node:util";

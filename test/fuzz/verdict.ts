@@ -9,9 +9,12 @@ const MAX_GROWTH_MEGABYTES = 30;
  */
 const MIN_DELIVERED_SHARE = 0.7;
 
+/** One in a hundred may meet a busy machine; a client that asks again has waited 4 s. */
+const MAX_RETRIED_SHARE = 0.01;
+
 /** @returns a sentence for each fault; none is the aim */
 export function findFaults(report: TargetReport): string[] {
-  const { target, sent, delivered, growthMegabytes, alive } = report;
+  const { target, sent, delivered, exchanges, retries, growthMegabytes, alive } = report;
   const faults: string[] = [];
   if (!alive) faults.push(`${target}: the boot process is not the one that was started`);
   // A warm-up that was never reached leaves no number, which is no proof either.
@@ -20,6 +23,9 @@ export function findFaults(report: TargetReport): string[] {
   }
   if (delivered < sent * MIN_DELIVERED_SHARE) {
     faults.push(`${target}: only ${delivered} of ${sent} packets reached the server`);
+  }
+  if (retries > 1 && retries > exchanges * MAX_RETRIED_SHARE) {
+    faults.push(`${target}: good clients had to ask ${retries} times again in ${exchanges} exchanges`);
   }
   return faults;
 }
