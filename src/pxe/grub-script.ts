@@ -56,8 +56,9 @@ function ramdiskLines(plan: BootPlan & { kind: "ramdisk" }, tftpServer: string):
 const DISK_LINES: readonly string[] = [
   `if [ "$grub_cpu" = arm64 ]; then set loader=/EFI/BOOT/BOOTAA64.EFI; else set loader=/EFI/BOOT/BOOTX64.EFI; fi`,
   "for mark in /drp/grub.cfg $loader; do",
-  "  if search --no-floppy --file --set=disk $mark; then",
-  "    if chainloader ($disk)$loader; then boot; fi",
+  // The loader is told to have come from root, whatever disk its name has (GRUB 2.06): there it looks for its own files.
+  "  if search --no-floppy --file --set=root $mark; then",
+  "    if chainloader $loader; then boot; fi",
   "  fi",
   "done",
   say("the local disk does not boot from here; the firmware goes on"),

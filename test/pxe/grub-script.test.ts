@@ -43,8 +43,8 @@ describe("renderGrubScript()", () => {
       "echo 'drp: booting the local disk: nothing to install'
       if [ "$grub_cpu" = arm64 ]; then set loader=/EFI/BOOT/BOOTAA64.EFI; else set loader=/EFI/BOOT/BOOTX64.EFI; fi
       for mark in /drp/grub.cfg $loader; do
-        if search --no-floppy --file --set=disk $mark; then
-          if chainloader ($disk)$loader; then boot; fi
+        if search --no-floppy --file --set=root $mark; then
+          if chainloader $loader; then boot; fi
         fi
       done
       echo 'drp: the local disk does not boot from here; the firmware goes on'
