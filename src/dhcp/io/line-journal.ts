@@ -6,6 +6,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { keepAsHistory } from "./rotated-files.ts";
 
 /** Empty when there is no such file; its folder is made. */
@@ -46,6 +47,11 @@ interface Compaction {
 
 /** Encoded in one turn of the event loop when compacting: about 2 ms. */
 const LINES_PER_TURN = 400;
+
+/** More lines in one write than that: thousands come in a second. */
+const LOADED_LINES = 3;
+/** Nothing to a client that waits seconds. */
+const GATHER_MS = 2;
 
 /** Lines on disk: appended and replaced as a whole, never changed. */
 export class LineJournal {
@@ -88,14 +94,15 @@ export class LineJournal {
   }
 
   private async writeWaiting(): Promise<void> {
+    let lastLines = 0;
     while (this.waiting.length > 0 || this.compaction?.state === "written") {
       if (this.compaction?.state === "written") {
         await this.finishCompaction(this.compaction).catch(() => this.compactLater());
       }
-      // All packets of this turn of the event loop share the write.
-      await new Promise(resolve => setImmediate(resolve));
+      await gather(lastLines);
       const batch = this.waiting;
       this.waiting = [];
+      lastLines = batch.length;
       try {
         if (batch.length > 0) await this.commit(batch.map(({ line }) => line).join(""));
         for (const { resolve } of batch) resolve();
@@ -218,6 +225,15 @@ export class LineJournal {
     await compaction.file.close().catch(() => {});
     await rm(`${this.options.path}.new`, { force: true }).catch(() => {});
   }
+}
+
+/**
+ * Waits for lines that are to share the next write: those of this turn of the event loop; under load those of some
+ * milliseconds. A durable write costs the kernel as much as ten answers: fewer of them leave it time for a sixth more.
+ */
+async function gather(lastLines: number): Promise<void> {
+  if (lastLines > LOADED_LINES) await setTimeout(GATHER_MS);
+  else await setImmediate();
 }
 
 async function openDurably(path: string): Promise<FileHandle> {
