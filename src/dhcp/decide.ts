@@ -17,7 +17,7 @@ import type { LeaseIndex } from "./leases.ts";
 import { OPTION, type OptionEntry, readIpv4, readText, readUint8, textValue } from "./options.ts";
 import { BOOT_REQUEST, type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
 import { readRelayAgent } from "./relay-agent.ts";
-import { type BootFields, leaseTimes, networkOptions, replyTo } from "./reply.ts";
+import { type BootFields, leaseTimes, type NothingToBoot, networkOptions, replyTo } from "./reply.ts";
 import { requestStateOf, wantedAddress } from "./request-state.ts";
 import { findSubnet, type Reservation, type Subnet } from "./subnet.ts";
 
@@ -59,13 +59,20 @@ export interface DhcpReply {
   readonly probe: Ipv4 | null;
   /** Our reading of the client, where its reply says what to boot. */
   readonly firmware: string | null;
+  /** Why it is given nothing to boot; null where it is. */
+  readonly because: NothingToBoot | null;
   readonly reason: string;
 }
+
+/** A silence that ends a boot, for programs: `reason` says it to people and may be worded anew. */
+export type SilenceCause = "no-subnet" | "other-server" | "pool-empty";
 
 export interface DhcpSilence {
   readonly kind: "silent";
   readonly change: LeaseChange | null;
   readonly notice: SiteNotice | null;
+  /** Null: no boot ends by it alone. */
+  readonly because: SilenceCause | null;
   readonly reason: string;
 }
 
@@ -106,7 +113,9 @@ export function decideDhcp(
   const relay = readRelayAgent(message.options);
   const link = clientLink(message, relay, receivedOn, state.leases.subnets);
   const subnet = findSubnet(state.leases.subnets, link);
-  if (subnet === undefined) return silent(`${formatIpv4(link)} is in no subnet that is served here`);
+  if (subnet === undefined) {
+    return { ...silent(`${formatIpv4(link)} is in no subnet that is served here`), because: "no-subnet" };
+  }
   const reservation = state.leases.reservationOf(subnet, client, message.options);
   const serverIdentifier = relay?.serverOverride ?? receivedOn.address;
   const exchange = {
@@ -150,7 +159,7 @@ function decideDiscover(exchange: Exchange): DhcpDecision {
   const choice = leases.choose(subnet, exchange, readIpv4(message.options, OPTION.requestedAddress), now);
   if (choice.kind === "none") {
     const notice: SiteNotice = { kind: "pool-empty", figures: choice.figures };
-    return { kind: "silent", change: null, notice, reason: `no address to offer: ${choice.reason}` };
+    return { ...silent(`no address to offer: ${choice.reason}`), notice, because: notice.kind };
   }
   const { address, note } = choice;
   const record = leases.recordOf(subnet, client);
@@ -207,6 +216,7 @@ function takenElsewhere({ client, subnet, state }: Exchange, server: Ipv4 | unde
     kind: "silent",
     change: offered === undefined ? null : { kind: "withdraw", address: offered, client },
     notice: isOurs ? null : { kind: "other-server", server },
+    because: isOurs ? null : "other-server",
     reason: isOurs
       ? `the client took the offer that we made as ${formatIpv4(server)}, on another interface`
       : `the client took the offer of another server, ${formatIpv4(server)}`,
@@ -267,6 +277,7 @@ function decideDecline(exchange: Exchange): DhcpDecision {
     kind: "silent",
     change: { kind: "decline", at: now, address, client, until: now + CONFLICT_RESTS_MS },
     notice: null,
+    because: null,
     reason: `somebody else uses ${formatIpv4(address)}: it is given to nobody for ${formatDuration(CONFLICT_RESTS_MS)}`,
   };
 }
@@ -281,6 +292,7 @@ function decideRelease(exchange: Exchange): DhcpDecision {
     kind: "silent",
     change: { kind: "release", at: now, address, client },
     notice: null,
+    because: null,
     reason: `it gave ${formatIpv4(address)} back`,
   };
 }
@@ -301,6 +313,7 @@ function decideInform(exchange: Exchange): DhcpDecision {
     change: null,
     probe: null,
     firmware: boot.firmware ?? null,
+    because: boot.nothingBecause ?? null,
     reason: `told what it asked for; ${boot.reason}`,
   };
 }
@@ -342,6 +355,7 @@ function grant(exchange: Exchange, type: number, { address, note, change, probe 
     change,
     probe,
     firmware: boot.firmware ?? null,
+    because: boot.nothingBecause ?? null,
     reason: `${given}; ${note === "" ? "" : `${note}; `}${boot.reason}`,
   };
 }
@@ -360,6 +374,7 @@ function refuse(exchange: Exchange, reason: string): DhcpDecision {
     change: null,
     probe: null,
     firmware: null,
+    because: null,
     reason: `refused: ${reason}`,
   };
 }
@@ -380,5 +395,5 @@ function bootFields({ state, message, client, receivedOn }: Exchange): BootField
 }
 
 function silent(reason: string): DhcpSilence {
-  return { kind: "silent", change: null, notice: null, reason };
+  return { kind: "silent", change: null, notice: null, because: null, reason };
 }

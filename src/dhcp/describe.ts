@@ -22,7 +22,8 @@ export function eventKindOf(decision: DhcpDecision): string {
 }
 
 /**
- * "dhcp.offer", "dhcp.ack", "dhcp.nak" or "dhcp.silent", with what the client said of itself.
+ * "dhcp.offer", "dhcp.ack", "dhcp.nak" or "dhcp.silent", with what the client said of itself, and `because` where it has no
+ * answer or nothing to boot.
  *
  * @param probed what came of the probe before an offer, where there was one: "nobody there after 0.3 s"
  */
@@ -41,6 +42,7 @@ export function describeDecision(
       ...requestFacts(message, receivedOn),
       ...clientFacts(message),
       ...(decision.kind === "reply" ? replyFacts(decision.message, decision.firmware) : {}),
+      ...(decision.because === null ? {} : { because: decision.because }),
       ...(probed === undefined ? {} : { probed }),
     },
   };

@@ -5,6 +5,12 @@ import { BOOT_REPLY, type DhcpMessage, MESSAGE_TYPE } from "./packet.ts";
 import { clientMaxBytes, fitOptions } from "./reply-options.ts";
 import type { Subnet } from "./subnet.ts";
 
+/**
+ * Why a machine that wants to boot is given nothing. unknown-machine: by the site's policy. unknown-firmware: nobody has a
+ * loader for it. no-loader: this site has none. pxe-only: there is one, and it cannot be fetched by HTTP.
+ */
+export type NothingToBoot = "unknown-machine" | "unknown-firmware" | "no-loader" | "pxe-only";
+
 /** What a reply says about booting. */
 export interface BootFields {
   /** File name or URL; may be longer than the message's field. Null: nothing to load. */
@@ -12,6 +18,8 @@ export interface BootFields {
   readonly options: DhcpOptions;
   /** Our reading of the client, for people: "iPXE", "x64-uefi PXE". */
   readonly firmware?: string;
+  /** Where there is no file although the client wants one; for programs. */
+  readonly nothingBecause?: NothingToBoot;
   /** One clause for people: what we took the client for and what it gets. */
   readonly reason: string;
 }

@@ -1,6 +1,12 @@
 /** What a machine that has come to its script is to boot, before it is a script of iPXE's or GRUB's. */
 import type { BootEvent } from "../dhcp/boot-event.ts";
 
+/**
+ * Why a machine boots its disk although there is something to install or to look at; for programs. ramdisk-in-vain: the ramdisk
+ * never got as far as this site. order-spent: its order has expired, or used up its attempts.
+ */
+export type DiskCause = "ramdisk-in-vain" | "order-spent" | "quarantined";
+
 export type BootPlan =
   | {
       readonly kind: "ramdisk";
@@ -17,6 +23,7 @@ export type BootPlan =
   | {
       readonly kind: "disk";
       readonly reason: string;
+      readonly because: DiskCause | null;
       /** An EFI program that starts the local disk (boot/local-boot.ts). */
       readonly uefiLoaderUrl: string;
     }
@@ -34,9 +41,14 @@ export type ScriptFormat = "ipxe" | "grub";
 /** "script.ramdisk", "script.disk", "script.refused" */
 export function describeScript(plan: BootPlan, format: ScriptFormat): BootEvent {
   const order = plan.kind === "ramdisk" ? plan.order : null;
+  const because = plan.kind === "disk" ? plan.because : null;
   return {
     kind: `script.${plan.kind}`,
     summary: plan.kind === "ramdisk" ? `boots the ramdisk: ${plan.reason}` : plan.reason,
-    facts: { format, ...(order === null ? {} : { intent: order.id, attempts: order.attempts }) },
+    facts: {
+      format,
+      ...(order === null ? {} : { intent: order.id, attempts: order.attempts }),
+      ...(because === null ? {} : { because }),
+    },
   };
 }

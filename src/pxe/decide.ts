@@ -2,7 +2,7 @@
 import type { MacAddress } from "../core/mac.ts";
 import { type ClientKey, isMac } from "../dhcp/client-key.ts";
 import { OPTION, textValue } from "../dhcp/options.ts";
-import type { BootFields } from "../dhcp/reply.ts";
+import type { BootFields, NothingToBoot } from "../dhcp/reply.ts";
 import type { Firmware, LoaderTarget } from "./firmware.ts";
 
 /**
@@ -18,12 +18,13 @@ export type BootFileDecision =
   | { readonly kind: "http-url"; readonly url: string; readonly reason: string }
   /** A script's URL for iPXE. */
   | { readonly kind: "script"; readonly url: string; readonly reason: string }
-  | { readonly kind: "none"; readonly reason: string };
+  /** @member because null: it does not want to boot */
+  | { readonly kind: "none"; readonly because: NothingToBoot | null; readonly reason: string };
 
 /** Whether a machine is given anything to boot. */
 export type BootAnswer =
   | { readonly kind: "boot" }
-  /** It gets an address and nothing to boot. */
+  /** It gets an address and nothing to boot, because no machine of the site has its address. */
   | { readonly kind: "silent"; readonly reason: string };
 
 export interface BootFileContext {
@@ -46,9 +47,11 @@ export interface LoaderFiles {
 
 export function decideBootFile(firmware: Firmware, context: BootFileContext): BootFileDecision {
   const { kind, reason } = firmware;
-  if (kind === "not-booting" || kind === "unknown") return { kind: "none", reason };
+  if (kind === "not-booting") return { kind: "none", because: null, reason };
+  if (kind === "unknown") return { kind: "none", because: "unknown-firmware", reason };
   if (context.answer.kind === "silent") {
-    return { kind: "none", reason: `${reason}; nothing to boot: ${context.answer.reason}` };
+    const why = `${reason}; nothing to boot: ${context.answer.reason}`;
+    return { kind: "none", because: "unknown-machine", reason: why };
   }
   if (kind === "ipxe") {
     // iPXE fills in the address where DHCP carries none.
@@ -57,10 +60,13 @@ export function decideBootFile(firmware: Firmware, context: BootFileContext): Bo
   }
   const { file, why } = chooseLoader(firmware.target, context);
   const reasons = why === undefined ? reason : `${reason}; ${why}`;
-  if (file === undefined) return { kind: "none", reason: `${reasons}; no loader for it here` };
+  if (file === undefined) {
+    return { kind: "none", because: "no-loader", reason: `${reasons}; no loader for it here` };
+  }
   if (kind === "pxe") return { kind: "tftp-loader", file, reason: reasons };
   if (file === context.loaders.signed[firmware.target]) {
-    return { kind: "none", reason: `${reasons}; ${file} starts over PXE alone: ${SIGNED_GRUB_HAS_NO_HTTP}` };
+    const why = `${reasons}; ${file} starts over PXE alone: ${SIGNED_GRUB_HAS_NO_HTTP}`;
+    return { kind: "none", because: "pxe-only", reason: why };
   }
   return { kind: "http-url", url: `${context.bootUrl}/loaders/${file}`, reason: reasons };
 }
@@ -99,7 +105,12 @@ const NO_PROXY_DHCP = Uint8Array.of(176, 1, 1);
 export function bootFields(decision: BootFileDecision): BootFields {
   switch (decision.kind) {
     case "none":
-      return { file: null, options: new Map(), reason: decision.reason };
+      return {
+        file: null,
+        options: new Map(),
+        ...(decision.because === null ? {} : { nothingBecause: decision.because }),
+        reason: decision.reason,
+      };
     case "tftp-loader":
       return { file: decision.file, options: new Map(), reason: `${decision.reason}: ${decision.file}` };
     case "http-url":

@@ -20,10 +20,12 @@ export function describeProxyDecision(
   receivedOn: ReceivedOn,
   decision: ProxyDecision,
 ): BootEvent {
-  const { reason } = decision;
   const asDhcp: DhcpReply | DhcpSilence =
     decision.kind === "silent"
-      ? { kind: "silent", change: null, notice: null, reason }
-      : { ...decision, change: null, probe: null, firmware: decision.firmware };
-  return { ...describeDecision(message, receivedOn, asDhcp), kind: proxyEventKind(decision) };
+      ? { kind: "silent", change: null, notice: null, because: null, reason: decision.reason }
+      : { ...decision, change: null, probe: null, because: null };
+  const { summary, facts } = describeDecision(message, receivedOn, asDhcp);
+  const because =
+    decision.kind === "silent" && decision.because !== null ? { because: decision.because } : {};
+  return { kind: proxyEventKind(decision), summary, facts: { ...facts, ...because } };
 }

@@ -7,7 +7,7 @@ import { type ClientKey, clientKeyOf } from "../dhcp/client-key.ts";
 import type { ReceivedOn } from "../dhcp/decide.ts";
 import { type DhcpOptions, OPTION, readUint8, textValue } from "../dhcp/options.ts";
 import { BOOT_REQUEST, type DhcpMessage, MESSAGE_TYPE } from "../dhcp/packet.ts";
-import { type BootFields, replyTo } from "../dhcp/reply.ts";
+import { type BootFields, type NothingToBoot, replyTo } from "../dhcp/reply.ts";
 import { type Firmware, identifyFirmware } from "./firmware.ts";
 
 /** The port that a message came in by: DHCP's own, or that of boot servers (4011). */
@@ -23,7 +23,12 @@ export type ProxyDecision =
       readonly firmware: string | null;
       readonly reason: string;
     }
-  | { readonly kind: "silent"; readonly reason: string };
+  | {
+      readonly kind: "silent";
+      /** Why a machine that wants to boot is given nothing; null: it is no such machine. */
+      readonly because: NothingToBoot | null;
+      readonly reason: string;
+    };
 
 export interface ProxyState {
   /** Asked for each message, so it must be quick. */
@@ -47,14 +52,15 @@ export function decideProxy(
 ): ProxyDecision {
   if (message.op !== BOOT_REQUEST) return silent("not a client's message");
   const firmware = identifyFirmware(message.options);
-  if (firmware.kind === "not-booting" || firmware.kind === "unknown") return silent(firmware.reason);
+  if (firmware.kind === "not-booting") return silent(firmware.reason);
+  if (firmware.kind === "unknown") return silent(firmware.reason, "unknown-firmware");
   const type = answerType(message, port);
   if (type === undefined) return silent("the server that gives the addresses answers this");
   const client = clientKeyOf(message);
   if (client === undefined)
     return silent(`hardware type ${message.htype} is neither Ethernet nor InfiniBand`);
   const boot = state.bootFieldsFor(message, client, receivedOn);
-  if (boot.file === null) return silent(boot.reason);
+  if (boot.file === null) return silent(boot.reason, boot.nothingBecause);
   const fields: BootFields = { ...boot, options: proxyOptions(firmware) };
   const reply = replyTo(message, {
     type,
@@ -89,6 +95,6 @@ function proxyOptions(firmware: Firmware): DhcpOptions {
   return new Map(isBios ? [...pxe, [VENDOR_OPTIONS, TAKE_THE_BOOT_FILE]] : pxe);
 }
 
-function silent(reason: string): ProxyDecision {
-  return { kind: "silent", reason };
+function silent(reason: string, because: NothingToBoot | null = null): ProxyDecision {
+  return { kind: "silent", because, reason };
 }

@@ -93,6 +93,33 @@ describe("describeDecision()", () => {
     });
   });
 
+  it.each<[string, Sent]>([
+    ["other-server", { options: [asksFor("10.0.0.10"), toServer("10.0.0.9")] }],
+    ["no-subnet", { giaddr: ip("172.16.0.1"), options: [asksFor("172.16.0.10")] }],
+  ])("names why there is no answer as a word for programs: %s", (because, sent) => {
+    expect(eventOf("request", sent).facts).toMatchObject({ because });
+  });
+
+  it("names a dry pool so, and why there is nothing to boot", () => {
+    const dry = tell(server({ pools: [] }), message("discover"));
+    expect(describeDecision(message("discover"), BROADCAST, dry).facts).toMatchObject({
+      because: "pool-empty",
+    });
+    const boot = {
+      file: null,
+      options: new Map(),
+      nothingBecause: "no-loader",
+      reason: "none here",
+    } as const;
+    const without = tell(server({}, { bootFieldsFor: () => boot }), message("discover"));
+    expect(describeDecision(message("discover"), BROADCAST, without)).toMatchObject({
+      kind: "dhcp.offer",
+      facts: { because: "no-loader" },
+    });
+    expect(eventOf("discover").facts).not.toHaveProperty("because");
+    expect(eventOf("release").facts).not.toHaveProperty("because");
+  });
+
   it("keeps no more of a stranger's text than a line", () => {
     const long: Sent = {
       options: [

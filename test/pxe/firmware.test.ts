@@ -157,9 +157,9 @@ describe("decideBootFile()", () => {
     [
       "ARM64 UEFI over HTTP: the signed GRUB would stop at its prompt",
       http(19),
-      { kind: "none", reason: expect.stringContaining("starts over PXE alone") },
+      { kind: "none", because: "pxe-only", reason: expect.stringContaining("starts over PXE alone") },
     ],
-    ["IA32 UEFI, of which Debian's package has no loader", pxe(6), { kind: "none" }],
+    ["IA32 UEFI, of which Debian's package has no loader", pxe(6), { kind: "none", because: "no-loader" }],
     ["a Raspberry Pi's boot ROM", pxe(41), { kind: "none" }],
     [
       "ARM32, never arm64's file",
@@ -169,9 +169,9 @@ describe("decideBootFile()", () => {
     [
       "an architecture that nobody knows",
       pxe(999),
-      { kind: "none", reason: "PXE client of architecture 999" },
+      { kind: "none", because: "unknown-firmware", reason: "PXE client of architecture 999" },
     ],
-    ["an operating system", [], { kind: "none", reason: "not a network-boot client" }],
+    ["an operating system", [], { kind: "none", because: null, reason: "not a network-boot client" }],
   ])("answers %s", (_name, options, expected) => {
     expect(decide(options)).toMatchObject(expected);
   });
@@ -180,6 +180,7 @@ describe("decideBootFile()", () => {
     const silent = decide(pxe(0), { kind: "silent", reason: "the site ignores unknown machines" });
     expect(silent).toEqual({
       kind: "none",
+      because: "unknown-machine",
       reason: "PXE client, bios (architecture 0); nothing to boot: the site ignores unknown machines",
     });
   });

@@ -38,7 +38,12 @@ describe("renderGrubScript()", () => {
   });
 
   it("starts the local disk, ours first, and leaves to the firmware when it does not start", () => {
-    const plan: BootPlan = { kind: "disk", reason: "nothing to install", uefiLoaderUrl: "http://10.0.0.1/x" };
+    const plan: BootPlan = {
+      kind: "disk",
+      reason: "nothing to install",
+      because: null,
+      uefiLoaderUrl: "http://10.0.0.1/x",
+    };
     expect(renderGrubScript(plan, "10.0.0.1")).toMatchInlineSnapshot(`
       "echo 'drp: booting the local disk: nothing to install'
       if [ "$grub_cpu" = arm64 ]; then set loader=/EFI/BOOT/BOOTAA64.EFI; else set loader=/EFI/BOOT/BOOTX64.EFI; fi
@@ -102,7 +107,7 @@ describe("renderGrubScript()", () => {
   it.skipIf(!hasGrubCheck)("is a script to GRUB's own parser", () => {
     const plans: BootPlan[] = [
       RAMDISK,
-      { kind: "disk", reason: "it's done; really", uefiLoaderUrl: "http://10.0.0.1/x" },
+      { kind: "disk", reason: "it's done; really", because: null, uefiLoaderUrl: "http://10.0.0.1/x" },
       { kind: "refused", reason: "`$x` {" },
     ];
     for (const plan of plans) {

@@ -8,6 +8,7 @@ import {
   encodePacket,
   MESSAGE_TYPE,
 } from "../../src/dhcp/packet.ts";
+import { describeProxyDecision } from "../../src/pxe/describe-proxy.ts";
 import { decideProxy, type ProxyPort } from "../../src/pxe/proxy.ts";
 
 const us = { interfaceName: "eth0", address: address("10.0.0.1") };
@@ -114,16 +115,29 @@ describe("decideProxy()", () => {
       "not a client's message",
     ],
   ])("stays silent for %s", (_name, message, port, reason) => {
-    expect(decideProxy(message, port, us, state)).toEqual({ kind: "silent", reason });
+    expect(decideProxy(message, port, us, state)).toMatchObject({ kind: "silent", reason });
   });
 
-  it("stays silent for a machine that is to boot nothing, and says why", () => {
+  it("stays silent for a machine that is to boot nothing, and says why, to programs too", () => {
     const nothing = {
-      bootFieldsFor: () => ({ file: null, options: new Map(), reason: "nothing to boot: unknown machine" }),
+      bootFieldsFor: () =>
+        ({
+          file: null,
+          options: new Map(),
+          nothingBecause: "unknown-machine",
+          reason: "nothing to boot: unknown machine",
+        }) as const,
     };
-    expect(decideProxy(asks(MESSAGE_TYPE.discover, pxe(7)), "dhcp", us, nothing)).toEqual({
+    const message = asks(MESSAGE_TYPE.discover, pxe(7));
+    const decision = decideProxy(message, "dhcp", us, nothing);
+    expect(decision).toEqual({
       kind: "silent",
+      because: "unknown-machine",
       reason: "nothing to boot: unknown machine",
+    });
+    expect(describeProxyDecision(message, us, decision)).toMatchObject({
+      kind: "proxy.silent",
+      facts: { because: "unknown-machine" },
     });
   });
 });

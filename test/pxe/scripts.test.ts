@@ -41,6 +41,7 @@ describe("renderIpxeScript()", () => {
     const plan = {
       kind: "disk",
       reason: "nothing to install",
+      because: null,
       uefiLoaderUrl: "http://10.0.0.1:8091/loaders/local.efi",
     } as const;
     expect(renderIpxeScript(plan)).toMatchInlineSnapshot(`

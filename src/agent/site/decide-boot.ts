@@ -5,6 +5,7 @@
  */
 import { shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
+import type { DiskCause } from "../../pxe/boot-plan.ts";
 import type { InstallIntent } from "../hub/machine-record.ts";
 import { MAX_VAIN_STARTS } from "./ramdisk-starts.ts";
 import type { SiteMachine, UnknownPolicy } from "./view.ts";
@@ -12,7 +13,7 @@ import type { SiteMachine, UnknownPolicy } from "./view.ts";
 export type BootDecision =
   /** Start the ramdisk, which registers and then asks what to do. */
   | { readonly kind: "ramdisk"; readonly order: InstallIntent | null; readonly reason: string }
-  | { readonly kind: "disk"; readonly reason: string }
+  | { readonly kind: "disk"; readonly because: DiskCause | null; readonly reason: string }
   | { readonly kind: "silent"; readonly reason: string };
 
 /**
@@ -28,13 +29,13 @@ export function decideBoot(
   const decision = decideByOrder(machine, unknown, now);
   if (decision.kind !== "ramdisk" || vainStarts < MAX_VAIN_STARTS) return decision;
   const reason = `it started the ramdisk ${vainStarts} times without registering from there; an hour after the last time, or with a new order, it may again`;
-  return { kind: "disk", reason };
+  return { kind: "disk", because: "ramdisk-in-vain", reason };
 }
 
 function decideByOrder(machine: SiteMachine | undefined, unknown: UnknownPolicy, now: EpochMs): BootDecision {
   if (machine === undefined) return decideUnknown(unknown);
   if (machine.quarantineReason !== null) {
-    return { kind: "disk", reason: `quarantined: ${machine.quarantineReason}` };
+    return { kind: "disk", because: "quarantined", reason: `quarantined: ${machine.quarantineReason}` };
   }
   if (machine.intent !== null) {
     const spent = whySpent(machine.intent, now);
@@ -44,7 +45,7 @@ function decideByOrder(machine: SiteMachine | undefined, unknown: UnknownPolicy,
           order: machine.intent,
           reason: `order ${machine.intent.id} to install ${shortDigest(machine.intent.image)}`,
         }
-      : { kind: "disk", reason: spent };
+      : { kind: "disk", because: "order-spent", reason: spent };
   }
   if (machine.blank) {
     return {
@@ -53,7 +54,7 @@ function decideByOrder(machine: SiteMachine | undefined, unknown: UnknownPolicy,
       reason: "nothing was ever installed here; it waits for an order",
     };
   }
-  return { kind: "disk", reason: "no open install order" };
+  return { kind: "disk", because: null, reason: "no open install order" };
 }
 
 /** Why an order leads to no further install, or undefined while it still does. */
@@ -70,7 +71,11 @@ function decideUnknown(policy: UnknownPolicy): BootDecision {
     case "discover":
       return { kind: "ramdisk", order: null, reason: "unknown machine, and the site discovers those" };
     case "disk":
-      return { kind: "disk", reason: "unknown machine, and the site leaves those to their disk" };
+      return {
+        kind: "disk",
+        because: null,
+        reason: "unknown machine, and the site leaves those to their disk",
+      };
     case "silent":
       return { kind: "silent", reason: "unknown machine, and the site does not answer those" };
   }

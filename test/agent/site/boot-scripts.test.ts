@@ -8,6 +8,7 @@ import { BootScripts, type BootScriptsOptions } from "../../../src/agent/site/io
 import { MachineDesk } from "../../../src/agent/site/machine-desk.ts";
 import { MAX_VAIN_STARTS, REST_MS } from "../../../src/agent/site/ramdisk-starts.ts";
 import type { MacAddress } from "../../../src/core/mac.ts";
+import { describeScript } from "../../../src/pxe/boot-plan.ts";
 import { intentWith, inventoryWith, KEY, MAC, machineWith } from "../../helpers/machines.ts";
 import { MemoryHub } from "../../helpers/memory-hub.ts";
 
@@ -110,6 +111,7 @@ test("an order whose machine never registers ends at the disk; after an hour it 
   }
   expect(await boot.plan(MAC, ...HERE)).toMatchObject({
     kind: "disk",
+    because: "ramdisk-in-vain",
     reason: expect.stringContaining("started the ramdisk 5 times without registering"),
   });
   now += REST_MS;
@@ -129,6 +131,17 @@ test("a machine that registers each time is counted by its order alone", async (
     kind: "disk",
     reason: "order i-1 has used its 2 attempts",
   });
+});
+
+test("the timeline's event of a script says why it is the disk as a word for programs", () => {
+  const plan = {
+    kind: "disk",
+    because: "order-spent",
+    reason: "too late",
+    uefiLoaderUrl: "http://x/",
+  } as const;
+  expect(describeScript(plan, "grub").facts).toEqual({ format: "grub", because: "order-spent" });
+  expect(describeScript({ ...plan, because: null }, "ipxe").facts).toEqual({ format: "ipxe" });
 });
 
 function register(bootToken: string) {

@@ -72,6 +72,16 @@ test.each([
   expect(decideBoot(known, policy, 0, 10)).toMatchObject({ kind, reason: expect.stringMatching(reason) });
 });
 
+test.each([
+  ["order-spent", { intent: intentWith({ expiresAt: 10 }) }],
+  ["order-spent", { intent: intentWith({ attempts: 3 }) }],
+  ["quarantined", { quarantineReason: "clone" }],
+  [null, {}],
+] as const)("decideBoot() names why it is the disk as a word for programs: %s", (because, changes) => {
+  const decision = decideBoot(machine(changes), "discover", 0, 10);
+  expect(decision).toMatchObject({ kind: "disk", because });
+});
+
 test("decideBoot(): a machine that never registers from the ramdisk ends at its disk, with an order and without", () => {
   const ordered = machine({ intent: intentWith() });
   const blank = machine({ intent: null, blank: true });
@@ -79,6 +89,7 @@ test("decideBoot(): a machine that never registers from the ramdisk ends at its 
     expect(decideBoot(known, "discover", MAX_VAIN_STARTS - 1, 10).kind).toBe("ramdisk");
     expect(decideBoot(known, "discover", MAX_VAIN_STARTS, 10)).toMatchObject({
       kind: "disk",
+      because: "ramdisk-in-vain",
       reason: expect.stringContaining("started the ramdisk 5 times without registering"),
     });
   }

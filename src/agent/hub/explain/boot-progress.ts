@@ -40,6 +40,8 @@ export interface AddressTalk {
   /** The last answer was a refusal (NAK), or there was none: why. */
   readonly refused: string | null;
   readonly silence: string | null;
+  /** Why there was no answer, or nothing to boot in it: a word for the rules; empty for none. */
+  readonly because: string;
   readonly lastSummary: string;
   readonly at: EpochMs;
 }
@@ -47,6 +49,8 @@ export interface AddressTalk {
 export interface ScriptSeen {
   /** "ramdisk", "disk", "refused" */
   readonly says: string;
+  /** Why, as a word for the rules: "order-spent"; empty for none. */
+  readonly because: string;
   readonly summary: string;
   readonly at: EpochMs;
 }
@@ -86,7 +90,7 @@ export function advance(progress: BootProgress, event: TimelineEvent): BootProgr
 }
 
 function step(progress: BootProgress, event: TimelineEvent): BootProgress {
-  const { kind, at, summary } = event;
+  const { kind, at, summary, facts } = event;
   if (isAddressEvent(event)) return { ...progress, talks: addToTalks(progress.talks, event) };
   const [group = "", what = ""] = kind.split(".");
   switch (group) {
@@ -94,7 +98,7 @@ function step(progress: BootProgress, event: TimelineEvent): BootProgress {
     case "http":
       return addTransfer(progress, event, group === "tftp" ? "TFTP" : "HTTP", what);
     case "script":
-      return { ...progress, script: { says: what, summary, at } };
+      return { ...progress, script: { says: what, because: textFact(facts.because), summary, at } };
     case "install":
       return { ...progress, install: { phase: what, summary, at } };
   }
@@ -123,6 +127,7 @@ function addToTalks(talks: readonly AddressTalk[], event: TimelineEvent): Addres
     file: answer === "offer" || answer === "ack" ? file : (before?.file ?? ""),
     refused: answer === "nak" ? reason.replace(/^refused: /, "") : null,
     silence: answer === "silent" ? reason : null,
+    because: textFact(facts.because),
     lastSummary: summary,
     at,
   };

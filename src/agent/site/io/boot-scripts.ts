@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describeErrorChain } from "../../../core/errors.ts";
 import type { MacAddress } from "../../../core/mac.ts";
 import type { BootEvent } from "../../../dhcp/boot-event.ts";
-import { type BootPlan, describeScript } from "../../../pxe/boot-plan.ts";
+import { type BootPlan, type DiskCause, describeScript } from "../../../pxe/boot-plan.ts";
 import type { DhcpMode, ScriptQuestion } from "../../../pxe/boot-process-messages.ts";
 import { renderGrubScript } from "../../../pxe/grub-script.ts";
 import { LOCAL_BOOT } from "../../../pxe/loader-files.ts";
@@ -45,14 +45,15 @@ export class BootScripts {
     if (decision.kind === "silent") return { kind: "refused", reason: decision.reason };
     const address = localAddress === "" ? this.#options.address : localAddress;
     const bootUrl = `http://${address}:${bootPort}`;
-    const disk = (reason: string): BootPlan => ({
+    const disk = (reason: string, because: DiskCause | null): BootPlan => ({
       kind: "disk",
       reason,
+      because,
       uefiLoaderUrl: `${bootUrl}/loaders/${LOCAL_BOOT}`,
     });
-    if (decision.kind === "disk") return disk(decision.reason);
+    if (decision.kind === "disk") return disk(decision.reason, decision.because);
     if (!existsSync(join(bootFiles, "ramdisk.img"))) {
-      return disk("this site has no boot files; make them with: npm run build");
+      return disk("this site has no boot files; make them with: npm run build", null);
     }
     const elsewhere = await this.#whyElsewhere(mac, remoteAddress);
     if (elsewhere !== undefined) return { kind: "refused", reason: elsewhere };

@@ -1,5 +1,11 @@
 /** Events of a made-up machine, as a site reports them; times in seconds from the story's beginning. */
 import type { TimelineEvent } from "../../../../src/agent/hub/explain/timeline-event.ts";
+import type { SilenceCause } from "../../../../src/dhcp/decide.ts";
+import type { NothingToBoot } from "../../../../src/dhcp/reply.ts";
+import type { DiskCause } from "../../../../src/pxe/boot-plan.ts";
+
+/** Every word that a decision gives for the rules: one that is renamed there must be renamed here. */
+export type Because = SilenceCause | NothingToBoot | DiskCause;
 
 export const MAC = "52:54:00:00:00:07";
 export const BEGIN = Date.parse("2026-03-01T12:00:00Z");
@@ -44,6 +50,7 @@ interface Answer {
   readonly file?: string;
   readonly state?: string;
   readonly by?: "dhcp" | "proxy";
+  readonly because?: Because;
 }
 
 export function discover(seconds: number, who: Who, answer: Answer = {}): TimelineEvent {
@@ -63,12 +70,17 @@ export function refused(seconds: number, who: Who, reason: string): TimelineEven
   return exchange(seconds, who, "request", "nak", { state: "init-reboot", reason: `refused: ${reason}` });
 }
 
-export function unanswered(seconds: number, who: Who, asked: string, reason: string): TimelineEvent {
-  return exchange(seconds, who, asked, "silent", { reason });
+export function unanswered(
+  seconds: number,
+  who: Who,
+  asked: string,
+  said: Pick<Answer, "reason" | "because">,
+): TimelineEvent {
+  return exchange(seconds, who, asked, "silent", said);
 }
 
 function exchange(seconds: number, who: Who, asked: string, answer: string, said: Answer): TimelineEvent {
-  const { by = "dhcp", state, file = FILES[who] } = said;
+  const { by = "dhcp", state, because, file = FILES[who] } = said;
   const given = by === "dhcp" && (answer === "offer" || answer === "ack");
   const boots = file === "" ? "not a network-boot client" : `${who}: ${file}`;
   const reason = said.reason ?? (given ? `10.0.0.7 for 12 h; ${boots}` : boots);
@@ -79,6 +91,7 @@ function exchange(seconds: number, who: Who, asked: string, answer: string, said
     interface: "lan0",
     ...(given ? { address: "10.0.0.7" } : {}),
     ...(answer === "offer" || answer === "ack" ? { file } : {}),
+    ...(because === undefined ? {} : { because }),
   });
 }
 

@@ -2,6 +2,7 @@
 import type { TimelineEvent } from "../../../../src/agent/hub/explain/timeline-event.ts";
 import {
   address,
+  type Because,
   discover,
   event,
   fetched,
@@ -32,7 +33,8 @@ const OTHER_SERVER = siteEvent(
     interface: "lan0",
   },
 );
-const SCRIPT = (what: string, why: string) => event(5, `script.${what}`, why);
+const SCRIPT = (what: string, why: string, because?: Because) =>
+  event(5, `script.${what}`, why, because === undefined ? {} : { because });
 
 export const STORIES: Readonly<Record<string, Story>> = {
   "an order is installed and the system runs": {
@@ -76,7 +78,7 @@ export const STORIES: Readonly<Record<string, Story>> = {
   "the ramdisk has an address and does not reach us": {
     rule: "ramdisk-silent",
     events: [...ramdiskBoot(), ...address(14, "system")],
-    says: "port 8443/tcp",
+    says: "machineChannel.port",
   },
   "the kernel does not start": {
     rule: "ramdisk-silent",
@@ -112,21 +114,18 @@ export const STORIES: Readonly<Record<string, Story>> = {
     rule: "ramdisk-in-vain",
     events: [
       ...address(4, "ipxe"),
-      SCRIPT(
-        "disk",
-        "it started the ramdisk 5 times without registering from there; an hour after the last time it may again",
-      ),
+      SCRIPT("disk", "five starts, and nothing came of them", "ramdisk-in-vain"),
     ],
     says: "give a new order",
   },
   "an order has expired": {
     rule: "order-spent",
-    events: [...address(4, "ipxe"), SCRIPT("disk", "order i-1 has expired")],
-    says: "not to install: order i-1 has expired",
+    events: [...address(4, "ipxe"), SCRIPT("disk", "order i-1 is too old", "order-spent")],
+    says: "not to install: order i-1 is too old",
   },
   "a machine is quarantined": {
     rule: "quarantined",
-    events: [...address(4, "ipxe"), SCRIPT("disk", "quarantined: two machines have its identity")],
+    events: [...address(4, "ipxe"), SCRIPT("disk", "two machines have its identity", "quarantined")],
     says: "no install until a person has looked",
   },
   "the disk's system asks for an address": {
@@ -153,7 +152,7 @@ export const STORIES: Readonly<Record<string, Story>> = {
   "iPXE does not reach boot HTTP": {
     rule: "ipxe-no-script",
     events: [...address(0, "uefi"), fetched(1, "tftp", "snponly.efi", 173_792), ...address(4, "ipxe")],
-    says: "port 8091/tcp",
+    says: "boot HTTP (tcp, boot.port of drp.yaml)",
   },
   "the switch waits before it forwards": {
     rule: "ipxe-no-address",
@@ -245,10 +244,38 @@ export const STORIES: Readonly<Record<string, Story>> = {
     rule: "nothing-to-boot",
     events: address(0, "arm32-uefi", {
       reason: "10.0.0.7 for 12 h; PXE client, arm32-uefi (architecture 10); no loader for it here",
+      because: "no-loader",
     }),
-    says: "and nothing to boot: PXE client, arm32-uefi (architecture 10); no loader for it here",
+    says: "There is no loader for this kind of firmware here",
   },
-  "TFTP is not asked": { rule: "loader-never-asked", events: address(0, "uefi"), says: "69/udp" },
+  "the site gives unknown machines nothing": {
+    rule: "nothing-to-boot",
+    events: address(0, "uefi", {
+      file: "",
+      reason: "10.0.0.7 for 12 h; PXE client, x64-uefi (architecture 7); nothing to boot: nobody entered it",
+      because: "unknown-machine",
+    }),
+    says: "drp machines create NAME --mac MAC",
+  },
+  "nobody has a loader for this firmware": {
+    rule: "nothing-to-boot",
+    events: address(0, "uefi", {
+      file: "",
+      reason: "10.0.0.7 for 12 h; PXE client of architecture 2, Itanium",
+      because: "unknown-firmware",
+    }),
+    says: "Choose another boot mode in its firmware",
+  },
+  "the signed loader cannot be fetched by HTTP": {
+    rule: "nothing-to-boot",
+    events: address(0, "uefi-http", {
+      file: "",
+      reason: "10.0.0.7 for 12 h; UEFI HTTP client, x64-uefi; shimx64.efi starts over PXE alone",
+      because: "pxe-only",
+    }),
+    says: "Choose PXE (IPv4) in its firmware",
+  },
+  "TFTP is not asked": { rule: "loader-never-asked", events: address(0, "uefi"), says: "tftp.port" },
   "UEFI does not like plain HTTP": {
     rule: "loader-never-asked",
     events: address(0, "uefi-http"),
@@ -260,7 +287,10 @@ export const STORIES: Readonly<Record<string, Story>> = {
     siteEvents: [OTHER_SERVER],
     events: [
       discover(0, "uefi"),
-      unanswered(0.2, "uefi", "request", "the client took the offer of another server, 10.0.0.9"),
+      unanswered(0.2, "uefi", "request", {
+        reason: "the client took the offer of another server, 10.0.0.9",
+        because: "other-server",
+      }),
     ],
     says: "dhcp.mode: proxy",
   },
@@ -277,13 +307,21 @@ export const STORIES: Readonly<Record<string, Story>> = {
       }),
     ],
     events: [
-      unanswered(0, "uefi", "discover", "no address to offer: every address of 10.0.0.0/24's pools is taken"),
+      unanswered(0, "uefi", "discover", {
+        reason: "no address to offer: every address of 10.0.0.0/24's pools is taken",
+        because: "pool-empty",
+      }),
     ],
     says: "→ Make a pool larger",
   },
   "the relay's network is not served": {
     rule: "wrong-subnet",
-    events: [unanswered(0, "uefi", "discover", "10.9.0.1 is in no subnet that is served here")],
+    events: [
+      unanswered(0, "uefi", "discover", {
+        reason: "10.9.0.1 is in no subnet that is served here",
+        because: "no-subnet",
+      }),
+    ],
     says: "correct the relay's address",
   },
   "an offer never arrives": {
@@ -295,17 +333,14 @@ export const STORIES: Readonly<Record<string, Story>> = {
   "a proxy's offer is not followed": {
     rule: "proxy-offer-not-taken",
     events: [discover(0, "uefi", { by: "proxy" })],
-    says: "Let the machine reach this site at 4011/udp and 69/udp.",
+    says: "the ports dhcp.proxyPort and tftp.port",
   },
   "a silence by decision": {
     rule: "not-answered",
     events: [
-      unanswered(
-        0,
-        "uefi",
-        "discover",
-        "hardware type 6 with 6 address bytes is neither Ethernet nor InfiniBand",
-      ),
+      unanswered(0, "uefi", "discover", {
+        reason: "hardware type 6 with 6 address bytes is neither Ethernet nor InfiniBand",
+      }),
     ],
     says: "hardware type 6",
   },

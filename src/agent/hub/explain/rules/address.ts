@@ -53,7 +53,7 @@ export const ADDRESS_RULES: readonly Rule[] = [
   },
   {
     name: "taken-elsewhere",
-    fits: ({ talk }) => /offer of another server/.test(talk?.silence ?? ""),
+    fits: ({ talk }) => talk?.because === "other-server",
     waitSeconds: 0,
     tone: "bad",
     last: ({ talk }) => `it was offered an address, and went to another server: ${talk?.silence}`,
@@ -73,7 +73,7 @@ export const ADDRESS_RULES: readonly Rule[] = [
   },
   {
     name: "no-address-left",
-    fits: ({ talk }) => /no address to offer/.test(talk?.silence ?? ""),
+    fits: ({ talk }) => talk?.because === "pool-empty",
     waitSeconds: 0,
     tone: "bad",
     last: ({ talk }) => `it asked for an address, and there is none left: ${afterColon(talk?.silence)}`,
@@ -84,7 +84,7 @@ export const ADDRESS_RULES: readonly Rule[] = [
   },
   {
     name: "wrong-subnet",
-    fits: ({ talk }) => /in no subnet/.test(talk?.silence ?? ""),
+    fits: ({ talk }) => talk?.because === "no-subnet",
     waitSeconds: 0,
     tone: "bad",
     last: ({ talk }) => `it asked for an address from a network that is not served: ${talk?.silence}`,
@@ -117,7 +117,7 @@ export const ADDRESS_RULES: readonly Rule[] = [
       "the server that gives the addresses did not answer it, or named a boot file itself; UEFI takes ours only after an address",
     advice: () => [
       "Check that the other DHCP server gives this machine an address, and names no boot file (options 66 and 67).",
-      "Let the machine reach this site at 4011/udp and 69/udp.",
+      "Let the machine reach this site's ProxyDHCP and TFTP: udp, the ports dhcp.proxyPort and tftp.port of drp.yaml.",
     ],
   },
   {

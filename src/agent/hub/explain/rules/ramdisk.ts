@@ -1,6 +1,14 @@
 /** Kernel and ramdisk were fetched, or did not come whole. */
 import type { Transfer } from "../boot-progress.ts";
-import { AT_CONSOLE, adviceOnBrokenOff, brokenOff, isStuck, meaningOfBrokenOff, type Rule } from "./rule.ts";
+import {
+  AT_CONSOLE,
+  adviceOnBrokenOff,
+  brokenOff,
+  isStuck,
+  MACHINE_PORT,
+  meaningOfBrokenOff,
+  type Rule,
+} from "./rule.ts";
 
 export const RAMDISK_RULES: readonly Rule[] = [
   {
@@ -19,7 +27,7 @@ export const RAMDISK_RULES: readonly Rule[] = [
     advice: ({ talk }) =>
       talk?.speaker === "system"
         ? [
-            "Let the machine reach this site's machine channel: port 8443/tcp.",
+            MACHINE_PORT,
             "Look for refusals of its token or its clock: drp events list --limit 100",
             AT_CONSOLE,
           ]

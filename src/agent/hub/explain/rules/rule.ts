@@ -33,10 +33,13 @@ export interface Rule {
 }
 
 export const AT_CONSOLE = "Look at the machine's screen or serial console.";
+// Ports by the names of their settings: the hub does not know the numbers that another site has.
 export const BOOT_PORT =
-  "Let the machine reach this site's boot HTTP (port 8091/tcp): firewall, VLAN, routes.";
+  "Let the machine reach this site's boot HTTP (tcp, boot.port of drp.yaml): firewall, VLAN, routes.";
+export const MACHINE_PORT =
+  "Let the machine reach this site's machine channel (tcp, machineChannel.port of drp.yaml).";
 export const TFTP_PORT =
-  "Let the machine reach this site's TFTP: 69/udp, and the high ports that transfers answer from. Firewalls that track TFTP need their helper.";
+  "Let the machine reach this site's TFTP (udp, tftp.port of drp.yaml), and the high ports that transfers answer from. Firewalls that track TFTP need their helper.";
 
 export function seenOf(progress: BootProgress, around: BootSurroundings): Seen {
   return { ...progress, around, talk: progress.talks.toSorted((a, b) => a.at - b.at).at(-1) };
@@ -82,19 +85,21 @@ export function adviceOnBrokenOff({ over }: Transfer): string[] {
   ];
 }
 
-export function adviceOnNothing(talk: AddressTalk | undefined): string[] {
-  const reason = `${talk?.lastSummary} ${talk?.silence ?? ""}`;
-  if (/unknown machine/.test(reason)) {
-    return [
+const ADVICE_ON_NOTHING: ReadonlyMap<string, readonly string[]> = new Map([
+  [
+    "unknown-machine",
+    [
       "Enter it: drp machines create NAME --mac MAC",
       "Or let the site discover unknown machines: drp sites update SITE --unknown discover",
-    ];
-  }
-  if (/no loader/.test(reason))
-    return ["There is no loader for this kind of firmware here: see docs/booting.md."];
-  if (/of architecture/.test(reason))
-    return ["Choose another boot mode in its firmware: BIOS, x64 UEFI or arm64 UEFI."];
-  return ["See what it should run: drp why MACHINE"];
+    ],
+  ],
+  ["no-loader", ["There is no loader for this kind of firmware here: see docs/booting.md."]],
+  ["unknown-firmware", ["Choose another boot mode in its firmware: BIOS, x64 UEFI or arm64 UEFI."]],
+  ["pxe-only", ["Choose PXE (IPv4) in its firmware instead of HTTP boot."]],
+]);
+
+export function adviceOnNothing(talk: AddressTalk | undefined): readonly string[] {
+  return ADVICE_ON_NOTHING.get(talk?.because ?? "") ?? ["See what it should run: drp why MACHINE"];
 }
 
 /** "PXE client, arm32-uefi (architecture 10); no loader for it here", of "REQUEST: 10.0.0.7 for 12 h; …" */

@@ -1,5 +1,5 @@
 /** The machine has its script, and what it says. */
-import { AT_CONSOLE, BOOT_PORT, given, type Rule, startsAgainWithin } from "./rule.ts";
+import { AT_CONSOLE, BOOT_PORT, given, MACHINE_PORT, type Rule, startsAgainWithin } from "./rule.ts";
 
 export const SCRIPT_RULES: readonly Rule[] = [
   {
@@ -16,20 +16,20 @@ export const SCRIPT_RULES: readonly Rule[] = [
   },
   {
     name: "ramdisk-in-vain",
-    fits: ({ script }) => script?.says === "disk" && /without registering/.test(script.summary),
+    fits: ({ script }) => script?.says === "disk" && script.because === "ramdisk-in-vain",
     waitSeconds: 0,
     tone: "bad",
     last: ({ script }) => `it was told to boot its own disk: ${script?.summary}`,
     meaning: () => "the ramdisk starts and does not get as far as this site, again and again",
     advice: () => [
-      "Let the machine reach this site's machine channel: port 8443/tcp.",
+      MACHINE_PORT,
       AT_CONSOLE,
       "When that is mended, give a new order: drp machines install MACHINE --image IMAGE",
     ],
   },
   {
     name: "order-spent",
-    fits: ({ script }) => script?.says === "disk" && /has expired|has used its/.test(script.summary),
+    fits: ({ script }) => script?.says === "disk" && script.because === "order-spent",
     waitSeconds: 0,
     tone: "bad",
     last: ({ script }) => `it was told to boot its own disk, not to install: ${script?.summary}`,
@@ -37,7 +37,7 @@ export const SCRIPT_RULES: readonly Rule[] = [
   },
   {
     name: "quarantined",
-    fits: ({ script }) => script?.says === "disk" && /quarantined: /.test(script.summary),
+    fits: ({ script }) => script?.says === "disk" && script.because === "quarantined",
     waitSeconds: 0,
     tone: "bad",
     last: ({ script }) => `it was told to boot its own disk: ${script?.summary}`,
