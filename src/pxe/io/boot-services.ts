@@ -88,13 +88,16 @@ export class BootServices {
     this.book.configure(settings.subnets, this.ownAddresses());
   }
 
-  /** By its lease; where another server gives the addresses, by the kernel's neighbour table. */
+  /**
+   * By its lease while that runs; where another server gives the addresses, by the kernel's neighbour table. An address that was
+   * only offered, or turned out to be somebody else's (probe, DECLINE), is not its client's: boot tokens go by this.
+   */
   macOf(remoteAddress: string): MacAddress | null {
     const address = parseIpv4(remoteAddress);
     if (address === undefined) return null;
     if (this.options.config.mode !== "server") return macOfNeighbour(address);
-    const holder = this.book.leases.holderOf(address);
-    return holder !== undefined && isMac(holder) ? holder : null;
+    const client = this.book.leases.liveLeaseAt(address, this.options.clock())?.client;
+    return client !== undefined && isMac(client) ? client : null;
   }
 
   /** A machine has received all of a file. */
@@ -184,7 +187,11 @@ export class BootServices {
     // Without DHCP there is an address to serve and no interface to wait for.
     if (this.options.config.mode === "off") return;
     const changes = this.watch.look();
-    if (changes.length === 0) return;
+    if (changes.length === 0) {
+      // A second server that has not been heard of for long is no longer named.
+      this.tell();
+      return;
+    }
     this.changing = this.changing.then(async () => {
       this.book.configure(this.settings.subnets, this.ownAddresses());
       for (const change of changes) {
@@ -205,6 +212,8 @@ export class BootServices {
   }
 
   private async takeBack({ on, reason }: InterfaceChange): Promise<void> {
+    // Gone again while its sockets were being closed: the next change says so.
+    if (this.watch.stateOf(on).kind !== "there") return;
     await this.openOn(on);
     const states = this.services.map(service => service.state([]));
     this.report(null, "dhcp.interface-back", () => ({
