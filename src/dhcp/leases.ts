@@ -52,13 +52,25 @@ export class LeaseIndex {
   }
 
   /**
-   * Whether somebody may sit on an address without our knowledge, so that a probe must come before its offer: the client
-   * never held it, and no probe found it free for this client while the offer stands.
+   * Whether somebody may sit on an address without our knowledge, so that a probe must come before its offer: this client
+   * was not the last one to hold a lease of it, and no probe found it free for this client while the offer stands.
    */
   needsProbe(subnet: Subnet, address: Ipv4, client: ClientKey, now: EpochMs): boolean {
     const hold = this.pool(subnet).holdAt(address);
     if (hold?.client !== client) return true;
-    return hold.kind === "offered" && !(hold.probed && hold.until > now);
+    switch (hold.kind) {
+      case "leased":
+      case "revoked":
+        return false;
+      case "offered":
+        return !hold.probed || hold.until <= now;
+      case "released":
+        // An offer that the client did not take has no time.
+        return hold.at === null;
+      case "declined":
+      case "conflict":
+        return true;
+    }
   }
 
   /** Whether an operator took this address back from this client, and it has not begun anew since. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { formatIpv4 } from "../../src/core/ipv4.ts";
 import { macFromBytes } from "../../src/core/mac.ts";
-import { conflictAt, revocationOf } from "../../src/dhcp/lease-change.ts";
+import { CONFLICT_RESTS_MS, conflictAt, revocationOf } from "../../src/dhcp/lease-change.ts";
 import { LeaseIndex } from "../../src/dhcp/leases.ts";
 import { OPTION, readIpv4, readText, textValue } from "../../src/dhcp/options.ts";
 import type { MESSAGE_TYPE } from "../../src/dhcp/packet.ts";
@@ -175,6 +175,19 @@ describe("decideDhcp()", () => {
     expect(tell(released, message("discover"))).toMatchObject({ probe: null });
   });
 
+  it("has an address probed that somebody else used before, also after its rest", () => {
+    const address = ip("10.0.0.50");
+    const mac = macFromBytes(CLIENT);
+    const reservation = { client: { kind: "mac", mac }, address, hostname: null, options: [] } as const;
+    const state = server({ reservations: [reservation] });
+    state.leases.apply(conflictAt({ address, client: mac }, NOW));
+    const later = { now: NOW + CONFLICT_RESTS_MS };
+    expect(tell(state, message("discover"), later)).toMatchObject({ probe: address });
+    // Offered, found free, and not taken: somebody may have sat down there since.
+    state.leases.apply({ kind: "withdraw", address, client: mac });
+    expect(tell(state, message("discover"), later)).toMatchObject({ probe: address });
+  });
+
   it("offers another address after a conflict, and lets the first one rest for ten minutes", () => {
     const state = server();
     tell(state, message("discover"));
@@ -207,6 +220,7 @@ describe("decideDhcp()", () => {
     expect(decision).toEqual({
       kind: "silent",
       change: null,
+      because: "pool-empty",
       notice: {
         kind: "pool-empty",
         figures: {
@@ -258,6 +272,15 @@ describe("decideDhcp()", () => {
     const reply = replyOf(tell(server(), message("inform", { ciaddr: ip("10.0.0.77") })));
     expect([...reply.options.keys()]).toEqual([53, 54, 1, 3, 6]);
     expect(chooseDestination(reply)).toEqual({ address: ip("10.0.0.77"), port: 68 });
+  });
+
+  it("leaves an INFORM without an answer whose address is of another network (RFC 2131 §4.3.5)", () => {
+    for (const address of ["10.9.0.77", "192.0.2.1"]) {
+      const inform = message("inform", { ciaddr: ip(address) });
+      expect(answer(tell(server(), inform, { broadcast: true }))).toContain("another network");
+    }
+    const behindRelay = message("inform", { ciaddr: ip("10.9.0.77") });
+    expect(answer(tell(server(), behindRelay, { broadcast: false }))).toBe("ack");
   });
 
   it("serves a relayed client from the relay's network, through the relay, and repeats option 82 last and whole", () => {

@@ -135,10 +135,13 @@ export class DhcpExchange {
       return;
     }
     const { leases } = state();
+    if (leases.holderOf(probe) !== change.client) {
+      // New pools came meanwhile, in which no offer stands.
+      this.answer(passage);
+      return;
+    }
     // A lease that came meanwhile (the client remembered one) is worth more than this offer.
-    const isStillOffered =
-      leases.holderOf(probe) === change.client && leases.liveLeaseAt(probe, clock()) === undefined;
-    if (isStillOffered) leases.apply({ ...change, probed: true });
+    if (leases.liveLeaseAt(probe, clock()) === undefined) leases.apply({ ...change, probed: true });
     this.finish(passage, decision, "nobody is there");
   }
 
