@@ -12,8 +12,9 @@ interface Arrival {
 }
 
 /**
- * In this order: what its relay says (option 82.5; RFC 3527 §3 puts it before all others), the subnet that it asks for itself
- * (option 118, RFC 3011), its relay's address. Without a relay: the network of an address that it sends from by unicast,
+ * In this order, where a relay speaks for it: what that one says (option 82.5; RFC 3527 §3 puts it before all others), the
+ * subnet that is asked for (option 118, RFC 3011), the relay's address. On our own wire neither option counts: they are for who
+ * asks on behalf of others, and any client could use up the addresses of any network by them. Without a relay: the network of an address that it sends from by unicast,
  * because a renewal goes past every relay; else the wire that the message came by. A broadcast is heard on its own wire alone,
  * whatever address its sender brought from elsewhere.
  *
@@ -25,9 +26,10 @@ export function clientLink(
   receivedOn: Arrival,
   subnets: readonly Subnet[],
 ): Ipv4 {
-  const named = relay?.linkSelection ?? readIpv4(message.options, OPTION.subnetSelection);
-  if (named !== undefined) return named;
-  if (message.giaddr !== UNSPECIFIED) return message.giaddr;
+  const { giaddr, options } = message;
+  if (giaddr !== UNSPECIFIED) {
+    return relay?.linkSelection ?? readIpv4(options, OPTION.subnetSelection) ?? giaddr;
+  }
   const sendsFrom = receivedOn.broadcast === true ? UNSPECIFIED : message.ciaddr;
   const known = sendsFrom !== UNSPECIFIED && findSubnet(subnets, sendsFrom) !== undefined;
   return known ? sendsFrom : receivedOn.address;

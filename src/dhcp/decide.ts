@@ -297,10 +297,14 @@ function decideRelease(exchange: Exchange): DhcpDecision {
   };
 }
 
-/** The client has an address from elsewhere and wants the rest (RFC 2131 §4.3.5): no lease, no times. */
+/**
+ * The client has an address from elsewhere and wants the rest (RFC 2131 §4.3.5): no lease, no times. The address must be of its
+ * network: the mask and router of another one would mislead it, and a stranger could have us answer anybody.
+ */
 function decideInform(exchange: Exchange): DhcpDecision {
-  const { message } = exchange;
+  const { message, subnet } = exchange;
   if (message.ciaddr === UNSPECIFIED) return silent("its INFORM has no address to answer to");
+  if (!networkContains(subnet.network, message.ciaddr)) return silent(wrongNetwork(message.ciaddr));
   const boot = bootFields(exchange);
   return {
     kind: "reply",

@@ -62,7 +62,7 @@ export function replyTo(message: DhcpMessage, parts: ReplyParts): BuiltReply {
   if (parts.boot !== undefined) for (const [code, value] of parts.boot.options) options.set(code, value);
   // Old ROMs take the end option's byte into the name, unless a NUL ends it.
   if (!fitsField) options.set(OPTION.bootFile, textValue(`${file}\0`));
-  echoOptions(message.options, parts.type, options);
+  echoOptions(message, parts.type, options);
   const reply: DhcpMessage = {
     op: BOOT_REPLY,
     htype: message.htype,
@@ -101,15 +101,19 @@ export function networkOptions(subnet: Subnet): OptionEntry[] {
 }
 
 /**
- * 61 (RFC 6842), 97 where it is well formed (RFC 4578 §2.3), 118 because we follow it (RFC 3011 §2), and last, whole, 82
+ * 61 (RFC 6842), 97 where it is well formed (RFC 4578 §2.3), 118 where we follow it (RFC 3011 §2; client-link.ts), and last, whole, 82
  * (RFC 3046 §2.2). A NAK carries neither 97 nor 118 (RFC 2131 table 3: all others must not be there).
  */
-function echoOptions(from: DhcpOptions, type: number, into: Map<number, Uint8Array>): void {
+function echoOptions(
+  { options: from, giaddr }: DhcpMessage,
+  type: number,
+  into: Map<number, Uint8Array>,
+): void {
   echo(from, OPTION.clientIdentifier, into);
   if (type !== MESSAGE_TYPE.nak) {
     const uuid = from.get(OPTION.clientUuid);
     if (uuid?.length === 17 && uuid[0] === 0) into.set(OPTION.clientUuid, uuid);
-    echo(from, OPTION.subnetSelection, into);
+    if (giaddr !== UNSPECIFIED) echo(from, OPTION.subnetSelection, into);
   }
   echo(from, OPTION.relayAgent, into);
 }

@@ -57,13 +57,18 @@ describe("a relayed DHCP client", () => {
       "offer 10.0.0.10",
     ],
     [
-      "118 of a client on our own wire",
+      "the wire that it is on, where it names another network by 118 and no relay speaks for it",
       { options: [[OPTION.subnetSelection, ipv4Value(ip("10.9.0.0"))]] },
-      "offer 10.9.0.10",
+      "offer 10.0.0.10",
+    ],
+    [
+      "the wire that it is on, where it names another network by 82.5 and no relay speaks for it",
+      { options: [relayAgent(circuit, linkSelection("10.9.0.0"))] },
+      "offer 10.0.0.10",
     ],
     [
       "silence for a 118 that is not served, never another network (RFC 3011 §2)",
-      { options: [[OPTION.subnetSelection, ipv4Value(ip("172.16.0.0"))]] },
+      { ...THROUGH_RELAY, options: [[OPTION.subnetSelection, ipv4Value(ip("172.16.0.0"))]] },
       "172.16.0.0 is in no subnet that is served here",
     ],
     [
@@ -81,11 +86,14 @@ describe("a relayed DHCP client", () => {
     expect(chooseDestination(reply)).toEqual({ address: ip("192.168.0.1"), port: 67 });
   });
 
-  it("gets 118 back when it sent one (RFC 3011 §2), but not in a NAK (RFC 2131 table 3)", () => {
+  it("gets 118 back where it counts (RFC 3011 §2), but not in a NAK (RFC 2131 table 3)", () => {
     const selection: OptionEntry = [OPTION.subnetSelection, ipv4Value(ip("10.9.0.0"))];
-    const offer = replyOf(tell(server(), message("discover", { options: [selection] })));
+    const sent = { giaddr: ip("10.0.0.254"), options: [selection] };
+    const offer = replyOf(tell(server(), message("discover", sent)));
     expect(offer.options.get(118)).toEqual(selection[1]);
-    const wrong = message("request", { options: [selection, asksFor("10.0.0.10")] });
+    const onOurWire = replyOf(tell(server(), message("discover", { options: [selection] })));
+    expect(onOurWire.options.has(118)).toBe(false);
+    const wrong = message("request", { ...sent, options: [selection, asksFor("10.0.0.10")] });
     expect([...replyOf(tell(server(), wrong)).options.keys()]).toEqual([53, 54, 56]);
   });
 

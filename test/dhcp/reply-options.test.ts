@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OPTION, type OptionEntry, textValue } from "../../src/dhcp/options.ts";
 import { type DhcpMessage, decodePacket, encodePacket } from "../../src/dhcp/packet.ts";
-import { message, type Sent, server, tell } from "./helpers/server.ts";
+import { ip, message, type Sent, server, tell } from "./helpers/server.ts";
 
 const requests = (...codes: number[]): OptionEntry => [OPTION.parameterRequestList, Uint8Array.from(codes)];
 const takes = (bytes: number): OptionEntry => [OPTION.maxMessageSize, Uint8Array.of(bytes >> 8, bytes & 255)];
@@ -77,6 +77,7 @@ describe("the options of a reply", () => {
 
   it("that make it a reply to this client, its network and its boot are never left out", () => {
     const sent: Sent = {
+      giaddr: ip("10.0.0.254"),
       options: [filler(61, 255), filler(82, 600), [97, new Uint8Array(17)], filler(118, 3)],
     };
     const url = `http://10.0.0.1:8091/${"x".repeat(200)}`;
