@@ -49,16 +49,17 @@ let separates: Promise<boolean> | undefined;
 
 /**
  * Whether sockets of this kernel can be kept to one interface: one that is kept to `interfaceName` must not hear what
- * comes by loopback, and the kernel says so to the sender (ECONNREFUSED). Asked once in a process.
+ * comes by loopback, and the kernel says so to the sender (ECONNREFUSED). Asked until there is an answer, then known.
  */
 export async function separatesInterfaces(interfaceName: string): Promise<boolean> {
   // On loopback itself nothing is to be seen.
   if (interfaceName === "lo") return true;
-  separates ??= tryToHearLoopback(interfaceName).then(
-    heard => !heard,
-    () => false,
-  );
-  return await separates;
+  separates ??= tryToHearLoopback(interfaceName).then(heard => !heard);
+  return await separates.catch(() => {
+    // An interface that went away at this moment says nothing of the kernel: ask again for the next one.
+    separates = undefined;
+    return false;
+  });
 }
 
 async function tryToHearLoopback(interfaceName: string): Promise<boolean> {
