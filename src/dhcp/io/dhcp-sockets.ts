@@ -47,7 +47,7 @@ const MAX_WAITING = 1000;
  * relays or clients would fill it for good, and everybody's replies would queue behind: so while more than a few wait, only
  * what every client on the network hears is added to them.
  */
-const MAX_WAITING_UNICASTS = 16;
+export const MAX_WAITING_UNICASTS = 16;
 
 /** @throws {DrpError} port.in-use, port.forbidden, config.invalid */
 export async function openDhcpSockets(door: DhcpDoor): Promise<DhcpSockets> {

@@ -6,6 +6,7 @@ import { clientKeyOf, isMac } from "../../dhcp/client-key.ts";
 import type { ReceivedOn } from "../../dhcp/decide.ts";
 import {
   type DhcpSockets,
+  MAX_WAITING_UNICASTS,
   openDhcpSockets,
   type Sender,
   type ServedInterface,
@@ -58,8 +59,10 @@ export async function startProxyServer(options: ProxyServerOptions): Promise<{ c
     throw error;
   });
   bootServer.on("error", reportFailure);
-  bootServer.on("message", (bytes, from: Sender) => {
+  const hear = (bytes: Uint8Array, from: Sender) =>
     answer(bytes, "boot-server", (message, reply) => {
+      // Made-up senders answer no ARP: what waits for them must not fill our memory. Who is real asks again.
+      if (bootServer.getSendQueueCount() >= MAX_WAITING_UNICASTS) return;
       // EDK2 listens on the port that it sent from, 4011, and not on 68; a relay has an address of its own.
       const relayed = message.giaddr !== UNSPECIFIED;
       const address = relayed ? formatIpv4(message.giaddr) : from.address;
@@ -69,6 +72,13 @@ export async function startProxyServer(options: ProxyServerOptions): Promise<{ c
         if (error !== null) reportFailure(error);
       });
     });
+  bootServer.on("message", (bytes, from: Sender) => {
+    try {
+      hear(bytes, from);
+    } catch (error) {
+      // A message that nobody foresaw must not end the service for everybody else.
+      reportFailure(error instanceof Error ? error : new Error(String(error)));
+    }
   });
 
   function answer(

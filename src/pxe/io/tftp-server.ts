@@ -5,6 +5,7 @@
 import type { RemoteInfo, Socket } from "node:dgram";
 import { describeErrorChain } from "../../core/errors.ts";
 import type { BootEvent } from "../../dhcp/boot-event.ts";
+import { MAX_WAITING_UNICASTS } from "../../dhcp/io/dhcp-sockets.ts";
 import { bindUdp, closeUdp } from "../../dhcp/io/udp.ts";
 import type { TftpFile } from "../boot-desk.ts";
 import { admitTransfer } from "../tftp-admission.ts";
@@ -137,7 +138,9 @@ class TftpListener {
   }
 
   private refuse(to: RemoteInfo, code: number, message: string): void {
-    if (!this.stopped) this.socket.send(encodeTftpError(code, message), to.port, to.address, () => {});
+    // Made-up senders answer no ARP: what waits for them must not fill our memory. Who is real asks again.
+    if (this.stopped || this.socket.getSendQueueCount() >= MAX_WAITING_UNICASTS) return;
+    this.socket.send(encodeTftpError(code, message), to.port, to.address, () => {});
   }
 
   private report(remoteAddress: string, kind: TftpEventKind, summary: string, facts: TftpFacts): void {
