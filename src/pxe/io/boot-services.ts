@@ -51,7 +51,9 @@ export class BootServices {
   private readonly services: readonly ServiceOnInterfaces[];
   private settings: BootSettings;
   private timer: NodeJS.Timeout | undefined;
+  private starting: Promise<void> = Promise.resolve();
   private changing: Promise<void> = Promise.resolve();
+  private closed = false;
   private told = "";
 
   constructor(options: BootServicesOptions) {
@@ -74,9 +76,10 @@ export class BootServices {
   }
 
   async start(): Promise<void> {
-    await this.openAll();
+    this.starting = this.openAll();
+    await this.starting;
     this.tell();
-    this.timer = setInterval(() => this.look(), LOOK_EVERY_MS);
+    if (!this.closed) this.timer = setInterval(() => this.look(), LOOK_EVERY_MS);
   }
 
   /**
@@ -105,8 +108,11 @@ export class BootServices {
     this.desk.hearFetched(mac, file);
   }
 
+  /** Also in the middle of start(): what that opens later would be held for ever by a process whose parent has gone. */
   async close(): Promise<void> {
+    this.closed = true;
     clearInterval(this.timer);
+    await this.starting;
     await this.changing;
     await Promise.all(this.services.map(service => service.close()));
     await this.book.close();
