@@ -191,14 +191,14 @@ export class BootServices {
 
   private look(): void {
     // Without DHCP there is an address to serve and no interface to wait for.
-    if (this.options.config.mode === "off") return;
-    const changes = this.watch.look();
-    if (changes.length === 0) {
-      // A second server that has not been heard of for long is no longer named.
-      this.tell();
-      return;
-    }
+    const changes = this.options.config.mode === "off" ? [] : this.watch.look();
     this.changing = this.changing.then(async () => {
+      if (changes.length === 0) {
+        await this.openWhatFailed();
+        // A second server that has not been heard of for long is no longer named.
+        this.tell();
+        return;
+      }
       this.book.configure(this.settings.subnets, this.ownAddresses());
       for (const change of changes) {
         if (change.kind !== "back") await this.lose(change);
@@ -206,6 +206,16 @@ export class BootServices {
       }
       this.tell();
     });
+  }
+
+  /** Who had the port may have stopped, as its error told a person to see to. */
+  private async openWhatFailed(): Promise<void> {
+    for (const on of this.watch.interfaces) {
+      // Gone since: the next change says so.
+      if (this.addressOf(on) === UNSPECIFIED) continue;
+      const failed = this.services.filter(service => service.hasFailedOn(on));
+      await Promise.all(failed.map(service => service.open(on, this.addressOf(on))));
+    }
   }
 
   private async lose({ on, reason }: InterfaceChange): Promise<void> {
@@ -236,15 +246,18 @@ export class BootServices {
   }
 
   private async openOn(on: ServedInterface): Promise<void> {
+    await Promise.all(this.services.map(service => service.open(on, this.addressOf(on))));
+  }
+
+  /** 0.0.0.0 where it has none. */
+  private addressOf(on: ServedInterface): Ipv4 {
     const state = this.watch.stateOf(on);
-    const address = state.kind === "there" ? state.address : on.address;
-    await Promise.all(this.services.map(service => service.open(on, address)));
+    return state.kind === "there" ? state.address : on.address;
   }
 
   private ownAddresses(): Ipv4[] {
     return this.watch.interfaces.flatMap(on => {
-      const state = this.watch.stateOf(on);
-      const address = state.kind === "there" ? state.address : on.address;
+      const address = this.addressOf(on);
       return address === UNSPECIFIED ? [] : [address];
     });
   }

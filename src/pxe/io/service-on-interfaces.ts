@@ -46,6 +46,10 @@ export class ServiceOnInterfaces {
     }
   }
 
+  hasFailedOn(on: ServedInterface): boolean {
+    return this.failure === undefined && this.listeners.get(on)?.kind === "failed";
+  }
+
   /** @param reason why the interface is not there */
   async waitFor(on: ServedInterface, reason: string): Promise<void> {
     const listener = this.listeners.get(on);
