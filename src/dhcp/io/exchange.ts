@@ -167,7 +167,7 @@ export class DhcpExchange {
   private async makeDurable(change: DurableChange, { mac, door }: Passage): Promise<boolean> {
     const { interfaceName } = door.receivedOn;
     if (this.waitingAcks >= MAX_WAITING_ACKS) {
-      const error = new Error("the lease journal is too slow: the client must ask again");
+      const error = new Error("too many leases wait for a slow disk already; the client must ask again");
       this.reportFailure(mac, error, interfaceName);
       return false;
     }
@@ -175,8 +175,10 @@ export class DhcpExchange {
     try {
       await applyDurably(change, this.options.state().leases, this.options.journal);
       return true;
-    } catch (error) {
-      this.reportFailure(mac, error, interfaceName);
+    } catch (cause) {
+      const what =
+        "the lease could not be written: see to the disk of the data folder (full, read-only, failing)";
+      this.reportFailure(mac, new Error(what, { cause }), interfaceName);
       return false;
     } finally {
       this.waitingAcks--;
