@@ -58,6 +58,8 @@ export interface ScriptSeen {
 export interface BootProgress {
   /** In the order in which they first spoke; a speaker that asks again goes on with its talk. */
   readonly talks: readonly AddressTalk[];
+  /** We had an answer and could not give it: the disk, or the network. */
+  readonly unsent: { readonly summary: string; readonly at: EpochMs } | null;
   readonly loader: Transfer | null;
   /** What Debian's shim loads after itself. */
   readonly grub: Transfer | null;
@@ -74,6 +76,7 @@ export interface BootProgress {
 
 export const NO_PROGRESS: BootProgress = {
   talks: [],
+  unsent: null,
   loader: null,
   grub: null,
   script: null,
@@ -93,6 +96,7 @@ function step(progress: BootProgress, event: TimelineEvent): BootProgress {
   const { kind, at, summary, facts } = event;
   if (isAddressEvent(event)) return { ...progress, talks: addToTalks(progress.talks, event) };
   const [group = "", what = ""] = kind.split(".");
+  if (kind === "dhcp.failed" || kind === "proxy.failed") return { ...progress, unsent: { summary, at } };
   switch (group) {
     case "tftp":
     case "http":

@@ -324,6 +324,14 @@ export const STORIES: Readonly<Record<string, Story>> = {
     ],
     says: "correct the relay's address",
   },
+  "a lease cannot be written": {
+    rule: "answer-not-sent",
+    events: [
+      discover(0, "uefi"),
+      event(0.1, "dhcp.failed", "no answer was sent: the lease could not be written: ENOSPC"),
+    ],
+    says: "it asked, and no answer was sent: the lease could not be written: ENOSPC",
+  },
   "an offer never arrives": {
     rule: "offer-not-taken",
     golden: true,

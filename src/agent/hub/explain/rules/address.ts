@@ -92,6 +92,16 @@ export const ADDRESS_RULES: readonly Rule[] = [
     advice: () => ["Add the subnet to dhcp.subnets, or correct the relay's address (giaddr)."],
   },
   {
+    name: "answer-not-sent",
+    fits: ({ talk, unsent }) =>
+      unsent !== null && unsent.at >= (talk?.at ?? 0) && (talk?.grantedAt ?? null) === null,
+    waitSeconds: 0,
+    tone: "bad",
+    last: ({ unsent }) => `it asked, and ${unsent?.summary}`,
+    meaning: () => "the fault is on this site's side, and likely not this machine's alone",
+    advice: () => ["Mend what the message names; the machine asks again by itself, or restart it."],
+  },
+  {
     name: "offer-not-taken",
     fits: ({ talk }) => talk !== undefined && talk.offeredAt !== null && !talk.byProxy,
     waitSeconds: 60,
