@@ -5,10 +5,12 @@
  */
 import { shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
-import type { DiskCause } from "../../pxe/boot-plan.ts";
 import type { InstallIntent } from "../hub/machine-record.ts";
 import { MAX_VAIN_STARTS } from "./ramdisk-starts.ts";
 import type { SiteMachine, UnknownPolicy } from "./view.ts";
+
+/** Why it is the disk although there is something to install or to look at: for programs, as pxe/boot-plan.ts has it. */
+type DiskCause = "ramdisk-in-vain" | "order-spent" | "quarantined";
 
 export type BootDecision =
   /** Start the ramdisk, which registers and then asks what to do. */
