@@ -26,7 +26,8 @@ beforeAll(async () => {
     }),
   );
   user = userOf(hub, "operator");
-  const facts = { asked: "discover", architecture: 7, vendorClass: "PXEClient", interface: "lan0" };
+  const client = { asked: "discover", architecture: 7, vendorClass: "PXEClient", interface: "lan0" };
+  const facts = { ...client, because: "pool-empty" };
   await hub.store.commit([
     {
       kind: "append-event",
