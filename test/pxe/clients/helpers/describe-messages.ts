@@ -62,7 +62,7 @@ export function describeMessages(
       const { kind, summary } = await server.untilEvent(({ kind }) => DECIDED.test(kind));
       expect(kind).toMatch(expected === "reply" ? /offer|ack|nak/ : /silent|malformed/);
       if (expected === "reply") await answerTo(bytes, socket);
-      await expectExchange(capture, `${folder}/${name}`, `${kind}: ${summary}`);
+      await expectExchange(capture, `${folder}/${name}`, { ourWords: `${kind}: ${summary}` });
     });
   });
 }
