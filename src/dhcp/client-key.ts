@@ -24,3 +24,8 @@ export function clientKeyOf({ htype, chaddr, options }: DhcpMessage): ClientKey 
 export function isMac(client: ClientKey): client is MacAddress {
   return !client.startsWith("id:");
 }
+
+/** The hardware address of a client that has one; null for none and for no client. */
+export function macOfClient(client: ClientKey | undefined): MacAddress | null {
+  return client !== undefined && isMac(client) ? client : null;
+}

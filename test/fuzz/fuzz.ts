@@ -10,9 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { type Ipv4, parseIpv4, parseIpv4Network } from "../../src/core/ipv4.ts";
 import type { BootProcessConfig, DhcpMode } from "../../src/pxe/boot-process-messages.ts";
 import { type BootProcess, startBootProcess } from "../../src/pxe/io/boot-process.ts";
+import { ipv4, subnet } from "../pxe/helpers/boot-process.ts";
 import { makeNetwork, runIn, type TestNetwork } from "../pxe/helpers/network.ts";
 import type { Attack, Progress, Target } from "./attack.ts";
 
@@ -176,23 +176,14 @@ async function start(
 
 function config(mode: DhcpMode, folder: string): BootProcessConfig {
   return {
-    interfaces: [{ name: "lan0", address: address("10.77.0.1") }],
+    interfaces: [{ name: "lan0", address: ipv4("10.77.0.1") }],
     mode,
     ports: { dhcp: 67, proxyDhcp: 4011, tftp: 69 },
     leaseJournal: join(folder, `leases-${mode}.journal`),
     settings: {
       subnets: [
-        {
-          network: parseIpv4Network("10.77.0.0/16") ?? fail("10.77.0.0/16"),
-          // Fewer addresses than hostile machines: the pool runs dry too.
-          pools: [{ first: address("10.77.1.0"), last: address("10.77.8.255") }],
-          exclusions: [],
-          reservations: [],
-          router: null,
-          dns: [],
-          leaseSeconds: 600,
-          options: [],
-        },
+        // Fewer addresses than hostile machines: the pool runs dry too.
+        { ...subnet("10.77"), pools: [{ first: ipv4("10.77.1.0"), last: ipv4("10.77.8.255") }] },
       ],
       classes: [],
       bootPort: 8091,
@@ -224,12 +215,4 @@ async function datagramCounts(pid: number): Promise<{ delivered: number; overflo
     .map(line => line.split(" "));
   const count = (name: string) => Number(values[names.indexOf(name)]);
   return { delivered: count("InDatagrams"), overflowed: count("RcvbufErrors") };
-}
-
-function address(text: string): Ipv4 {
-  return parseIpv4(text) ?? fail(text);
-}
-
-function fail(text: string): never {
-  throw new Error(`${text} is no address`);
 }

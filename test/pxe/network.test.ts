@@ -8,11 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { formatIpv4, parseIpv4, parseIpv4Network } from "../../src/core/ipv4.ts";
+import { formatIpv4 } from "../../src/core/ipv4.ts";
 import { macFromBytes } from "../../src/core/mac.ts";
 import { decodeJournal, encodeChange, JOURNAL_HEADER } from "../../src/dhcp/lease-journal.ts";
 import type { BootProcessConfig, FromBootProcess } from "../../src/pxe/boot-process-messages.ts";
 import { type BootProcess, startBootProcess } from "../../src/pxe/io/boot-process.ts";
+import { bootSettings, ipv4, subnet } from "./helpers/boot-process.ts";
 import { makeNetwork, runIn, type TestNetwork, whyNoNamespaces, whyNoProgram } from "./helpers/network.ts";
 
 const run = promisify(execFile);
@@ -63,31 +64,14 @@ describe.skipIf(noNamespaces !== undefined)("the boot process", () => {
 
   function config(changes: Partial<BootProcessConfig> = {}): BootProcessConfig {
     return {
-      interfaces: [{ name: "lan0", address: address("10.77.0.1") }],
+      interfaces: [{ name: "lan0", address: ipv4("10.77.0.1") }],
       mode: "server",
       ports: PORTS,
       leaseJournal: join(folder, "leases.journal"),
-      settings: {
-        subnets: [
-          {
-            network: parseIpv4Network("10.77.0.0/16") ?? fail(),
-            pools: [{ first: address("10.77.1.0"), last: address("10.77.9.255") }],
-            exclusions: [],
-            reservations: [],
-            router: null,
-            dns: [],
-            leaseSeconds: 600,
-            options: [],
-          },
-        ],
-        classes: [],
-        loader: "auto",
-        bootPort: 8091,
-        loaders: { ipxe: { bios: "undionly.kpxe", "x64-uefi": "ipxe.efi" }, signed: {} },
+      settings: bootSettings({
+        subnets: [{ ...subnet("10.77"), pools: [{ first: ipv4("10.77.1.0"), last: ipv4("10.77.9.255") }] }],
         tftpFiles: new Map([["ipxe.efi", join(folder, "ipxe.efi")]]),
-        bootAnswers: new Map(),
-        unknown: { kind: "boot" },
-      },
+      }),
       ...changes,
     };
   }
@@ -343,20 +327,12 @@ function journalOfSize(sizeBytes: number): string {
     return encodeChange({
       kind: "lease",
       at: 0,
-      lease: { address: address(`10.77.2.${number}`), client: mac, hostname, expiresAt: 4_000_000_000_000 },
+      lease: { address: ipv4(`10.77.2.${number}`), client: mac, hostname, expiresAt: 4_000_000_000_000 },
     });
   };
   let number = 1;
   while (text.length < sizeBytes - 300) text += line(number++, "");
   return text + line(number, "h".repeat(sizeBytes - text.length - line(number, "").length));
-}
-
-function address(text: string) {
-  return parseIpv4(text) ?? fail();
-}
-
-function fail(): never {
-  throw new Error("not an address");
 }
 
 /** Events come over IPC: looks again at each turn of the event loop. */

@@ -7,7 +7,7 @@ import { formatIpv4, parseIpv4 } from "../../core/ipv4.ts";
 import type { MacAddress } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { EventSink } from "../boot-event.ts";
-import { clientKeyOf, isMac } from "../client-key.ts";
+import { clientKeyOf, macOfClient } from "../client-key.ts";
 import { type DhcpReply, type DhcpSilence, type DhcpState, decideDhcp, type ReceivedOn } from "../decide.ts";
 import { describeConflict, describeDecision, describePoolEmpty, eventKindOf } from "../describe.ts";
 import { conflictAt, type DurableChange, isDurable } from "../lease-change.ts";
@@ -77,7 +77,7 @@ export class DhcpExchange {
       this.options.otherServers.hear(message, parseIpv4(from.address), door.receivedOn);
       return;
     }
-    this.answer({ message, mac: macOf(message), door, conflicts: 0 });
+    this.answer({ message, mac: macOfClient(clientKeyOf(message)), door, conflicts: 0 });
   }
 
   reportFailure(mac: MacAddress | null, error: unknown, interfaceName: string): void {
@@ -227,9 +227,4 @@ export async function applyDurably(
     if (applied !== undefined) leases.revert(applied);
     throw error;
   }
-}
-
-function macOf(message: DhcpMessage): MacAddress | null {
-  const client = clientKeyOf(message);
-  return client !== undefined && isMac(client) ? client : null;
 }

@@ -7,7 +7,7 @@ import { formatIpv4, type Ipv4, parseIpv4, UNSPECIFIED } from "../../core/ipv4.t
 import type { MacAddress } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent, EventSink } from "../../dhcp/boot-event.ts";
-import { isMac } from "../../dhcp/client-key.ts";
+import { macOfClient } from "../../dhcp/client-key.ts";
 import { ConflictProber } from "../../dhcp/io/conflict-prober.ts";
 import type { ServedInterface } from "../../dhcp/io/dhcp-sockets.ts";
 import { LeaseBook } from "../../dhcp/io/lease-book.ts";
@@ -100,7 +100,7 @@ export class BootServices {
     if (address === undefined) return null;
     if (this.options.config.mode !== "server") return macOfNeighbour(address);
     const client = this.book.leases.liveLeaseAt(address, this.options.clock())?.client;
-    return client !== undefined && isMac(client) ? client : null;
+    return macOfClient(client);
   }
 
   /** A machine has received all of a file. */

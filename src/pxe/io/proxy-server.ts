@@ -2,7 +2,7 @@
 import { DecodeError, describeErrorChain } from "../../core/errors.ts";
 import { formatIpv4, UNSPECIFIED } from "../../core/ipv4.ts";
 import type { EventSink } from "../../dhcp/boot-event.ts";
-import { clientKeyOf, isMac } from "../../dhcp/client-key.ts";
+import { clientKeyOf, macOfClient } from "../../dhcp/client-key.ts";
 import type { ReceivedOn } from "../../dhcp/decide.ts";
 import {
   type DhcpSockets,
@@ -100,9 +100,7 @@ export async function startProxyServer(options: ProxyServerOptions): Promise<{ c
     }
     const decision = decideProxy(message, port, receivedOn, options.state);
     if (decision.kind === "reply") send(decision.message, encodePacket(decision.message, decision.maxBytes));
-    const client = clientKeyOf(message);
-    const mac = client !== undefined && isMac(client) ? client : null;
-    options.onEvent(mac, proxyEventKind(decision), () =>
+    options.onEvent(macOfClient(clientKeyOf(message)), proxyEventKind(decision), () =>
       describeProxyDecision(message, receivedOn, decision),
     );
   }

@@ -5,7 +5,7 @@
 import { macFromBytes } from "../../../src/core/mac.ts";
 import type { OptionEntry } from "../../../src/dhcp/options.ts";
 import type { Reservation } from "../../../src/dhcp/subnet.ts";
-import { ipv4 } from "./helpers/boot-server.ts";
+import { ipv4 } from "../helpers/boot-process.ts";
 import type { RawClient } from "./helpers/describe-messages.ts";
 import { END, ip, join, option, rawMessage } from "./helpers/raw-message.ts";
 

@@ -2,12 +2,12 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Ipv4, parseIpv4, parseIpv4Network } from "../../../../src/core/ipv4.ts";
 import type { BootEvent } from "../../../../src/dhcp/boot-event.ts";
 import type { Reservation, Subnet } from "../../../../src/dhcp/subnet.ts";
 import type { BootSettings, DhcpMode } from "../../../../src/pxe/boot-process-messages.ts";
 import { type BootProcess, startBootProcess } from "../../../../src/pxe/io/boot-process.ts";
 import { LOADER_FILES, SERVED_LOADERS } from "../../../../src/pxe/loader-files.ts";
+import { ipv4, subnet } from "../../helpers/boot-process.ts";
 import type { TestNetwork } from "../../helpers/network.ts";
 
 export interface BootServer extends AsyncDisposable {
@@ -87,7 +87,7 @@ export async function startBootServer(
 
 function settings(folder: string, reservations: readonly Reservation[]): BootSettings {
   return {
-    subnets: [subnet("10.77", reservations), subnet("10.99", [])],
+    subnets: [subnetWithRouter("10.77", reservations), subnetWithRouter("10.99", [])],
     classes: [],
     loader: "auto",
     bootPort: 8091,
@@ -98,24 +98,7 @@ function settings(folder: string, reservations: readonly Reservation[]): BootSet
   };
 }
 
-/** @param start "10.77": the first two octets of a network of 65,536 addresses */
-function subnet(start: string, reservations: readonly Reservation[]): Subnet {
-  const network = parseIpv4Network(`${start}.0.0/16`);
-  if (network === undefined) throw new Error(`${start} begins no network`);
-  return {
-    network,
-    pools: [{ first: ipv4(`${start}.1.0`), last: ipv4(`${start}.1.255`) }],
-    exclusions: [],
-    reservations,
-    router: ipv4(`${start}.0.254`),
-    dns: [ipv4(`${start}.0.253`)],
-    leaseSeconds: 600,
-    options: [],
-  };
-}
-
-export function ipv4(text: string): Ipv4 {
-  const address = parseIpv4(text);
-  if (address === undefined) throw new Error(`${text} is not an address`);
-  return address;
+/** A subnet as others have it, with a router and a name server to be told of. @param start "10.77" */
+function subnetWithRouter(start: string, reservations: readonly Reservation[]): Subnet {
+  return { ...subnet(start), reservations, router: ipv4(`${start}.0.254`), dns: [ipv4(`${start}.0.253`)] };
 }
