@@ -83,7 +83,7 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     dataFolder: join(folder.path, "site"),
     tls: ca.serverTls,
     caPem: ca.caPem,
-    findChunk: async digest => registry.chunkPath(digest),
+    findChunk: digest => registry.findChunk(digest),
     signedManifest: digest => registry.manifest(digest),
     bootProcessCommand,
     clock,

@@ -36,6 +36,19 @@ export const payloadSchema = z.strictObject({
 });
 export type Payload = z.infer<typeof payloadSchema>;
 
+/** Of one attachment; an SBOM of a Debian system with Kubernetes is 2–5 MB. */
+const MAX_ATTACHMENT_CHUNKS = 16;
+
+/** What travels with an image and is not written to a slot: its bill of materials, and hooks for the machine's agent. */
+export const attachmentSchema = z.strictObject({
+  name: z.union([z.literal("sbom.json"), z.string().regex(/^hooks\/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/)]),
+  sizeBytes: z.int().positive(),
+  chunkBytes: z.literal(CHUNK_BYTES),
+  /** As a payload's: kept, fetched and checked in the same way. */
+  chunks: z.array(chunkDigestSchema.nullable()).min(1).max(MAX_ATTACHMENT_CHUNKS),
+});
+export type Attachment = z.infer<typeof attachmentSchema>;
+
 /** Exit code 0 within the time limit is a pass; anything else is a fail. */
 export const healthCheckSchema = z.strictObject({
   name: word,
@@ -50,7 +63,13 @@ export const manifestSchema = z.strictObject({
   version: word,
   architecture: z.enum(ARCHITECTURES),
   createdAt: z.iso.datetime(),
+  /** Counts up with every release of this name: below the fleet's floor nothing is rolled out again. */
+  release: z.int().positive(),
+  /** The oldest release that this image may replace, since both share one data partition; 0: any. */
+  minimumRelease: z.int().nonnegative(),
   payloads: z.array(payloadSchema).length(1),
+  /** In the order of the bundle, after the payloads; no name twice. */
+  attachments: z.array(attachmentSchema).max(64),
   kernelArguments: z.array(kernelArgument).max(64),
   healthChecks: z.array(healthCheckSchema).max(64),
 });

@@ -34,11 +34,14 @@ export function verifyManifest(signed: SignedManifest, trustedKeys: readonly Tru
   if (canonicalText(manifest) !== signed.manifestText) {
     throw malformed("the manifest is not canonical JSON (RFC 8785)");
   }
-  for (const { name, sizeBytes, chunks } of manifest.payloads) {
+  const names = new Set<string>();
+  for (const { name, sizeBytes, chunks } of [...manifest.payloads, ...manifest.attachments]) {
     const expected = Math.ceil(sizeBytes / CHUNK_BYTES);
     if (chunks.length !== expected) {
-      throw malformed(`payload ${name} of ${sizeBytes} bytes needs ${expected} chunks, not ${chunks.length}`);
+      throw malformed(`${name} of ${sizeBytes} bytes needs ${expected} chunks, not ${chunks.length}`);
     }
+    if (names.has(name)) throw malformed(`the manifest names ${name} twice`);
+    names.add(name);
   }
   return manifest;
 }

@@ -69,7 +69,7 @@ async function unpack(bundlePath: string): Promise<string> {
     for (const [index, digest] of payload.chunks.entries()) {
       if (digest === null) continue;
       const chunk = await decodeChunk(
-        await readFile(registry.chunkPath(digest)),
+        await readFile((await registry.findChunk(digest)) ?? ""),
         chunkLength(payload, index),
       );
       await file.write(chunk, 0, chunk.length, index * payload.chunkBytes);

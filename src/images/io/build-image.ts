@@ -50,6 +50,10 @@ export interface BuildRequest {
   readonly architecture: Architecture;
   readonly kernelArguments: readonly string[];
   readonly healthChecks: readonly HealthCheck[];
+  /** By default createdAt in seconds, which counts up by itself. */
+  readonly release?: number;
+  /** 0 by default: it may replace any release. */
+  readonly minimumRelease?: number;
   readonly privateKeyPem: string;
   /** Path of the bundle; an existing file is replaced once the new one is whole. */
   readonly out: string;
@@ -115,6 +119,9 @@ function describeImage(request: BuildRequest): Omit<Manifest, "payloads"> {
     version: request.version,
     architecture: request.architecture,
     createdAt: new Date(request.createdAt).toISOString(),
+    release: request.release ?? Math.max(1, Math.floor(request.createdAt / 1000)),
+    minimumRelease: request.minimumRelease ?? 0,
+    attachments: [],
     kernelArguments: request.kernelArguments,
     healthChecks: request.healthChecks,
   });

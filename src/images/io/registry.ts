@@ -6,6 +6,7 @@ import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
 import { chunkLength, countDataBytes, isZeroChunk } from "../chunker.ts";
 import { chunkDigest, imageDigest } from "../digest.ts";
+import type { ImageReader } from "../image-reader.ts";
 import type { TrustedKey } from "../keys.ts";
 import {
   type ChunkDigest,
@@ -54,8 +55,10 @@ export interface ImageRegistry {
     options?: { readonly onProgress?: (progress: IngestProgress) => void },
   ): Promise<IngestedImage>;
   manifest(digest: ImageDigest): Promise<SignedManifest | undefined>;
-  /** Where a chunk's zstd frame is kept, whether or not it is there. */
-  chunkPath(digest: ChunkDigest): string;
+  /** @returns a local file that holds the chunk's zstd frame; undefined when the chunk is not kept here */
+  findChunk(digest: ChunkDigest): Promise<string | undefined>;
+  /** @returns undefined when there is no such image */
+  openImage(digest: ImageDigest): Promise<ImageReader | undefined>;
   /** @returns false when there is no such image */
   remove(digest: ImageDigest): Promise<boolean>;
 }
@@ -133,8 +136,23 @@ class FileRegistry implements ImageRegistry {
     }
   }
 
-  chunkPath(digest: ChunkDigest): string {
-    return this.#chunks.path(digest);
+  async findChunk(digest: ChunkDigest): Promise<string | undefined> {
+    return (await this.#chunks.has(digest)) ? this.#chunks.path(digest) : undefined;
+  }
+
+  async openImage(digest: ImageDigest): Promise<ImageReader | undefined> {
+    const signed = await this.manifest(digest);
+    if (signed === undefined) return undefined;
+    const [payload] = manifestSchema.parse(JSON.parse(signed.manifestText)).payloads;
+    if (payload === undefined) throw new RangeError(`image ${digest} has no payload`);
+    return {
+      payload,
+      readChunk: async index => {
+        const chunk = payload.chunks[index] ?? null;
+        if (chunk === null) return null;
+        return await decodeChunk(await readFile(this.#chunks.path(chunk)), chunkLength(payload, index));
+      },
+    };
   }
 
   async remove(digest: ImageDigest): Promise<boolean> {
@@ -279,8 +297,10 @@ async function decodeFrame(payload: Payload, index: number, frame: Buffer): Prom
 }
 
 function namedChunks(manifestText: string): ReadonlySet<ChunkDigest> {
-  const { payloads } = manifestSchema.parse(JSON.parse(manifestText));
-  return new Set(payloads.flatMap(payload => payload.chunks).filter(digest => digest !== null));
+  const { payloads, attachments } = manifestSchema.parse(JSON.parse(manifestText));
+  return new Set(
+    [...payloads, ...attachments].flatMap(({ chunks }) => chunks).filter(digest => digest !== null),
+  );
 }
 
 function sum<T>(items: readonly T[], measure: (item: T) => number): number {

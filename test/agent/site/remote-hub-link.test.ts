@@ -60,7 +60,7 @@ afterEach(async () => {
 async function hubUp(): Promise<void> {
   channel = await startSiteChannel({
     store,
-    registry: { manifest: async () => undefined, chunkPath: () => join(dir, "none") },
+    registry: { manifest: async () => undefined, findChunk: async () => undefined },
     port,
     tls: fleet.hubTls,
     caPem: fleet.caPem,

@@ -29,7 +29,7 @@ const MAX_CONNECTIONS = 32_768;
 
 export interface SiteChannelOptions {
   readonly store: Store;
-  readonly registry: Pick<ImageRegistry, "manifest" | "chunkPath">;
+  readonly registry: Pick<ImageRegistry, "manifest" | "findChunk">;
   /** 0: any free one. */
   readonly port: number;
   readonly tls: { readonly key: string; readonly cert: string };
@@ -131,7 +131,8 @@ class SiteDoor {
       if (manifest !== undefined) return sendJson(response, manifest);
     }
     if (kind === "chunks" && chunkDigestSchema.safeParse(digest).success) {
-      return sendChunk(response, registry.chunkPath(digest));
+      const path = await registry.findChunk(digest);
+      if (path !== undefined) return sendChunk(response, path);
     }
     throw new DrpError("not-found", `the hub does not hold ${request.url}`);
   }

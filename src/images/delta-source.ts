@@ -1,0 +1,15 @@
+/** What a hub can offer to whoever holds an older image and wants a newer one. */
+import type { ImageDigest } from "./manifest.ts";
+
+export type DeltaOffer =
+  /** A whole file on the hub's disk, safe to send in ranges. */
+  | { readonly kind: "delta"; readonly path: string; readonly sizeBytes: number; readonly sha256: string }
+  /** For good: a whole image is smaller (squashfs), or one of both is not there. */
+  | { readonly kind: "none"; readonly because: string }
+  /** In work; ask again. */
+  | { readonly kind: "computing"; readonly doneBytes: number; readonly totalBytes: number };
+
+export interface DeltaSource {
+  /** Begins the work when nobody has asked before; never waits for its end. */
+  offer(from: ImageDigest, to: ImageDigest): Promise<DeltaOffer>;
+}
