@@ -1,5 +1,5 @@
 /** Cuts a stream of bytes into the chunks that a manifest names, however the stream was cut before. */
-import { CHUNK_BYTES, type Payload } from "./manifest.ts";
+import { CHUNK_BYTES, type ChunkedPart } from "./manifest.ts";
 
 /**
  * @returns chunks of CHUNK_BYTES, the last one shorter when the bytes do not fill it; each is memory of its own, which
@@ -31,15 +31,15 @@ export function isZeroChunk(chunk: Uint8Array): boolean {
   return ZEROS.subarray(0, chunk.length).equals(chunk);
 }
 
-/** Bytes of the chunk at `index`: CHUNK_BYTES but for the last one; 0 beyond the payload's end. */
-export function chunkLength(payload: Pick<Payload, "sizeBytes">, index: number): number {
-  return Math.max(0, Math.min(CHUNK_BYTES, payload.sizeBytes - index * CHUNK_BYTES));
+/** Bytes of the chunk at `index`: CHUNK_BYTES but for the last one; 0 beyond the part's end. */
+export function chunkLength(part: Pick<ChunkedPart, "sizeBytes">, index: number): number {
+  return Math.max(0, Math.min(CHUNK_BYTES, part.sizeBytes - index * CHUNK_BYTES));
 }
 
-/** Bytes of the payload that are not in chunks of zeros. */
-export function countDataBytes(payload: Payload): number {
-  return payload.chunks.reduce(
-    (sum, digest, index) => (digest === null ? sum : sum + chunkLength(payload, index)),
+/** Bytes of the part that are not in chunks of zeros. */
+export function countDataBytes(part: ChunkedPart): number {
+  return part.chunks.reduce(
+    (sum, digest, index) => (digest === null ? sum : sum + chunkLength(part, index)),
     0,
   );
 }

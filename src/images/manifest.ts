@@ -49,6 +49,9 @@ export const attachmentSchema = z.strictObject({
 });
 export type Attachment = z.infer<typeof attachmentSchema>;
 
+/** What a bundle holds cut into chunks. */
+export type ChunkedPart = Payload | Attachment;
+
 /** Exit code 0 within the time limit is a pass; anything else is a fail. */
 export const healthCheckSchema = z.strictObject({
   name: word,

@@ -189,7 +189,7 @@ describe("a bundle that was changed on the way", () => {
     damaged[payloadStart + at] = (damaged[payloadStart + at] ?? 0) ^ 1;
     const error = await failureOf(damaged);
     expect(error.code).toBe("bundle.tampered");
-    expect(error.facts).toEqual({ payload: "rootfs.img", chunk, offsetBytes: chunk * CHUNK_BYTES });
+    expect(error.facts).toEqual({ part: "rootfs.img", chunk, offsetBytes: chunk * CHUNK_BYTES });
     expect(error.message).toContain(`chunk ${chunk} at byte ${chunk * CHUNK_BYTES}`);
   });
 

@@ -1,19 +1,19 @@
 /**
- * Reads a bundle (a tar: manifest.json, manifest.sig, one payload) as it streams by. It checks the frame and the signature;
- * whether the payload's bytes are the signed ones is for the consumer of its chunks.
+ * Reads a bundle (a tar: manifest.json, manifest.sig, the payload, the attachments) as it streams by. It checks the frame and
+ * the signature; whether the chunks' bytes are the signed ones is for their consumer.
  */
 import { finished, type Readable } from "node:stream";
 import tar from "tar-stream";
 import { DecodeError, DrpError } from "../../core/errors.ts";
 import { splitChunks } from "../chunker.ts";
 import type { TrustedKey } from "../keys.ts";
-import { type Manifest, type Payload, signatureSchema } from "../manifest.ts";
+import { type ChunkedPart, type Manifest, signatureSchema } from "../manifest.ts";
 import { MAX_MANIFEST_BYTES, type SignedManifest, verifyManifest } from "../signature.ts";
 import { splitFrames } from "../zstd-frames.ts";
 
 /** One chunk as the bundle holds it: plain bytes, or the zstd frame of them. Not yet compared with its digest. */
-export interface PayloadChunk {
-  readonly payload: Payload;
+export interface BundledChunk {
+  readonly part: ChunkedPart;
   readonly index: number;
   readonly form: "plain" | "frame";
   readonly bytes: Buffer;
@@ -24,6 +24,8 @@ interface TarEntry extends AsyncIterable<Uint8Array> {
   readonly header: tar.Header & { readonly byteOffset: number };
 }
 
+/** tar-stream keeps a pax header in memory until it is whole, whatever its size; ours have none, other tools' a few KiB. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 /** A signature is 200 bytes of JSON. */
 const MAX_SIGNATURE_BYTES = 4096;
 const TAR_BLOCK_BYTES = 512;
@@ -43,8 +45,14 @@ export class BundleReader {
   readonly #extractClosed: Promise<void>;
   readonly #count = (bytes: Uint8Array): void => {
     this.#receivedBytes += bytes.length;
+    if (this.#receivedBytes - this.#readBytes <= MAX_UNREAD_BYTES) return;
+    this.#extract.destroy(
+      malformed(`the bundle's header at byte ${this.#readBytes} is longer than any entry needs`),
+    );
   };
   #receivedBytes = 0;
+  /** How far into the tar its entries have been read. */
+  #readBytes = 0;
   /** Where the last entry's content ends in the tar. */
   #contentEndBytes = 0;
   #archiveError: Error | undefined;
@@ -76,21 +84,29 @@ export class BundleReader {
   async readManifest(
     trustedKeys: readonly TrustedKey[],
   ): Promise<{ readonly manifest: Manifest; readonly signed: SignedManifest }> {
+    const signed = await this.readSignedManifest();
+    return { manifest: verifyManifest(signed, trustedKeys), signed };
+  }
+
+  /** The manifest as nobody has checked it yet: for who only passes the bundle on. */
+  async readSignedManifest(): Promise<SignedManifest> {
     try {
       const manifestText = await this.#readText("manifest.json", MAX_MANIFEST_BYTES);
       const signature = parseSignature(await this.#readText("manifest.sig", MAX_SIGNATURE_BYTES));
-      const signed = { manifestText, signature };
-      return { manifest: verifyManifest(signed, trustedKeys), signed };
+      return { manifestText, signature };
     } catch (error) {
       throw await this.#explain(error);
     }
   }
 
-  /** Every chunk of every payload in order; ends only where the bundle ends as it should. */
-  async *chunks(manifest: Manifest): AsyncGenerator<PayloadChunk, void, void> {
+  /** Every chunk of payload and attachments in order; ends only where the bundle ends as it should. */
+  async *chunks(manifest: Manifest): AsyncGenerator<BundledChunk, void, void> {
     try {
       for (const payload of manifest.payloads) {
-        yield* readPayload(await this.#next([payload.name, `${payload.name}.zst`]), payload);
+        yield* this.#readPart(await this.#next([payload.name, `${payload.name}.zst`]), payload);
+      }
+      for (const attachment of manifest.attachments) {
+        yield* this.#readPart(await this.#next([attachment.name]), attachment);
       }
       const extra = await this.#advance();
       if (extra !== undefined)
@@ -134,7 +150,7 @@ export class BundleReader {
     const sizeBytes = entry.header.size;
     if (sizeBytes > maxBytes) throw malformed(`${name} has ${sizeBytes} bytes; at most ${maxBytes} are read`);
     const pieces: Uint8Array[] = [];
-    for await (const piece of entry) pieces.push(piece);
+    for await (const piece of this.#content(entry)) pieces.push(piece);
     try {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces));
     } catch {
@@ -150,6 +166,7 @@ export class BundleReader {
     await this.#extractClosed;
     if (this.#sourceError !== undefined) return this.#truncated(this.#sourceError);
     if (this.#archiveError === undefined) return error;
+    if (this.#archiveError instanceof DrpError) return this.#archiveError;
     if (this.#archiveError.message === "Unexpected end of data") return this.#truncated();
     return new DrpError(
       "bundle.malformed",
@@ -161,11 +178,42 @@ export class BundleReader {
     );
   }
 
+  /** What the parts' names end in tells how they are cut: `.zst` is a zstd file in which each chunk is a frame of its own. */
+  async *#readPart(entry: TarEntry, part: ChunkedPart): AsyncGenerator<BundledChunk, void, void> {
+    const { name, sizeBytes, chunks } = part;
+    const form = entry.header.name === name ? "plain" : "frame";
+    if (form === "plain" && entry.header.size !== sizeBytes) {
+      throw malformed(`${name} has ${entry.header.size} bytes, its manifest says ${sizeBytes}`);
+    }
+    const content = this.#content(entry);
+    let index = 0;
+    try {
+      for await (const bytes of form === "plain" ? splitChunks(content) : splitFrames(content)) {
+        if (index === chunks.length)
+          throw malformed(`${name} goes on after the ${sizeBytes} bytes of its manifest`);
+        yield { part, index, form, bytes };
+        index++;
+      }
+    } catch (cause) {
+      if (!(cause instanceof DecodeError)) throw cause;
+      throw tamperedChunk(part, index, "cannot be read", cause);
+    }
+    if (index < chunks.length) throw malformed(`${name} ends in chunk ${index} of ${chunks.length}`);
+  }
+
+  async *#content(entry: TarEntry): AsyncGenerator<Uint8Array, void, void> {
+    for await (const piece of entry) {
+      this.#readBytes += piece.length;
+      yield piece;
+    }
+  }
+
   async #advance(): Promise<TarEntry | undefined> {
     const step = await this.#entries.next();
     if (step.done === true) return undefined;
     const entry = step.value;
     const { byteOffset, size } = entry.header;
+    this.#readBytes = byteOffset;
     this.#contentEndBytes = byteOffset + Math.ceil(size / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
     return entry;
   }
@@ -188,40 +236,14 @@ export class BundleReader {
   }
 }
 
-/** `rootfs.img` holds plain bytes; `rootfs.img.zst` is a zstd file in which each chunk is a frame of its own. */
-async function* readPayload(entry: TarEntry, payload: Payload): AsyncGenerator<PayloadChunk, void, void> {
-  const { name, sizeBytes, chunks } = payload;
-  const form = entry.header.name === name ? "plain" : "frame";
-  if (form === "plain" && entry.header.size !== sizeBytes) {
-    throw malformed(`payload ${name} has ${entry.header.size} bytes, its manifest says ${sizeBytes}`);
-  }
-  let index = 0;
-  try {
-    for await (const bytes of form === "plain" ? splitChunks(entry) : splitFrames(entry)) {
-      if (index === chunks.length)
-        throw malformed(`payload ${name} goes on after the ${sizeBytes} bytes of its manifest`);
-      yield { payload, index, form, bytes };
-      index++;
-    }
-  } catch (cause) {
-    if (!(cause instanceof DecodeError)) throw cause;
-    throw tamperedChunk(payload, index, "cannot be read", cause);
-  }
-  if (index < chunks.length) throw malformed(`payload ${name} ends in chunk ${index} of ${chunks.length}`);
-}
-
-/** A payload whose bytes are not the signed ones. */
-export function tamperedChunk(payload: Payload, index: number, what: string, cause?: unknown): DrpError {
-  const offsetBytes = index * payload.chunkBytes;
-  return new DrpError(
-    "bundle.tampered",
-    `payload ${payload.name}, chunk ${index} at byte ${offsetBytes}: it ${what}`,
-    {
-      advice: "Send the bundle again; if that does not help, build it again.",
-      facts: { payload: payload.name, chunk: index, offsetBytes },
-      cause,
-    },
-  );
+/** A part whose bytes are not the signed ones. */
+export function tamperedChunk(part: ChunkedPart, index: number, what: string, cause?: unknown): DrpError {
+  const offsetBytes = index * part.chunkBytes;
+  return new DrpError("bundle.tampered", `${part.name}, chunk ${index} at byte ${offsetBytes}: it ${what}`, {
+    advice: "Send the bundle again; if that does not help, build it again.",
+    facts: { part: part.name, chunk: index, offsetBytes },
+    cause,
+  });
 }
 
 function parseSignature(text: string): SignedManifest["signature"] {

@@ -10,15 +10,15 @@ import type { ImageReader } from "../image-reader.ts";
 import type { TrustedKey } from "../keys.ts";
 import {
   type ChunkDigest,
+  type ChunkedPart,
   type ImageDigest,
   imageDigestSchema,
   type Manifest,
   manifestSchema,
-  type Payload,
   signatureSchema,
 } from "../manifest.ts";
 import type { SignedManifest } from "../signature.ts";
-import { BundleReader, type PayloadChunk, tamperedChunk } from "./bundle-reader.ts";
+import { type BundledChunk, BundleReader, tamperedChunk } from "./bundle-reader.ts";
 import { decodeChunk, encodeChunk } from "./chunk-codec.ts";
 import { ChunkStore } from "./chunk-store.ts";
 import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
@@ -197,14 +197,14 @@ class FileRegistry implements ImageRegistry {
     manifest: Manifest,
     onProgress: ((progress: IngestProgress) => void) | undefined,
   ): Promise<void> {
-    const totalBytes = sum(manifest.payloads, payload => payload.sizeBytes);
+    const totalBytes = sum([...manifest.payloads, ...manifest.attachments], part => part.sizeBytes);
     let doneBytes = 0;
     const window = new TaskWindow(CHUNKS_AT_ONCE);
     try {
       for await (const chunk of reader.chunks(manifest)) {
         await window.start(async () => {
           await this.#keepChunk(chunk);
-          doneBytes += chunkLength(chunk.payload, chunk.index);
+          doneBytes += chunkLength(chunk.part, chunk.index);
           onProgress?.({ doneBytes, totalBytes });
         });
       }
@@ -216,13 +216,13 @@ class FileRegistry implements ImageRegistry {
   }
 
   /** What is stored is what was checked: a frame from the bundle is kept as it came, once its content is proven. */
-  async #keepChunk({ payload, index, form, bytes }: PayloadChunk): Promise<void> {
-    const plain = form === "plain" ? bytes : await decodeFrame(payload, index, bytes);
-    const digest = payload.chunks[index] ?? null;
+  async #keepChunk({ part, index, form, bytes }: BundledChunk): Promise<void> {
+    const plain = form === "plain" ? bytes : await decodeFrame(part, index, bytes);
+    const digest = part.chunks[index] ?? null;
     if (digest === null) {
-      if (!isZeroChunk(plain)) throw tamperedChunk(payload, index, "holds data where zeros were signed");
+      if (!isZeroChunk(plain)) throw tamperedChunk(part, index, "holds data where zeros were signed");
     } else if (chunkDigest(plain) !== digest) {
-      throw tamperedChunk(payload, index, "is not the one that was signed");
+      throw tamperedChunk(part, index, "is not the one that was signed");
     } else if (!(await this.#chunks.has(digest))) {
       await this.#chunks.write(digest, form === "frame" ? bytes : await encodeChunk(bytes));
     }
@@ -288,11 +288,11 @@ class FileRegistry implements ImageRegistry {
   }
 }
 
-async function decodeFrame(payload: Payload, index: number, frame: Buffer): Promise<Buffer> {
+async function decodeFrame(part: ChunkedPart, index: number, frame: Buffer): Promise<Buffer> {
   try {
-    return await decodeChunk(frame, chunkLength(payload, index));
+    return await decodeChunk(frame, chunkLength(part, index));
   } catch (cause) {
-    throw tamperedChunk(payload, index, "does not decompress to its size", cause);
+    throw tamperedChunk(part, index, "does not decompress to its size", cause);
   }
 }
 
