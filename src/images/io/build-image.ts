@@ -93,7 +93,12 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
     const manifestText = canonicalText({ ...description, payloads: [payload] } satisfies Manifest);
     const signed = { manifestText, signature: signManifest(manifestText, request.privateKeyPem) };
     await writeBundle(
-      { signed, payloadEntry: `${payload.name}.zst`, payloadPath, createdAt: request.createdAt },
+      {
+        signed,
+        payload: { entry: `${payload.name}.zst`, path: payloadPath },
+        attachments: [],
+        createdAt: request.createdAt,
+      },
       request.out,
       (doneBytes, totalBytes) => request.onProgress?.({ phase: "packing", doneBytes, totalBytes }),
     );

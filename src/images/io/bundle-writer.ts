@@ -1,4 +1,4 @@
-/** Puts a bundle together: a tar of manifest.json, manifest.sig and one payload, in the order in which it is read. */
+/** Puts a bundle together: a tar of manifest.json, manifest.sig, the payload and the attachments, in the order in which it is read. */
 import { createReadStream, createWriteStream } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -8,45 +8,69 @@ import type { EpochMs } from "../../core/time.ts";
 import type { SignedManifest } from "../signature.ts";
 import { syncDirectory, unfinishedPath } from "./durable-files.ts";
 
+/** A file that becomes an entry. */
+export interface BundledFile {
+  /** A part's name in the manifest, with ".zst" when the file is compressed. */
+  readonly entry: string;
+  readonly path: string;
+}
+
 export interface BundleContent {
   readonly signed: SignedManifest;
-  /** A payload's name in the manifest, with ".zst" when the file is compressed. */
-  readonly payloadEntry: string;
-  readonly payloadPath: string;
+  readonly payload: BundledFile;
+  /** In the manifest's order. */
+  readonly attachments: readonly BundledFile[];
   /** The entries' time. */
   readonly createdAt: EpochMs;
 }
 
-/** @param out replaced at once when the bundle is whole and safe on disk */
+const READ_BYTES = 1024 * 1024;
+
+/**
+ * @param out replaced at once when the bundle is whole and safe on disk
+ * @param onProgress in bytes of the files
+ */
 export async function writeBundle(
-  { signed, payloadEntry, payloadPath, createdAt }: BundleContent,
+  content: BundleContent,
   out: string,
   onProgress?: (doneBytes: number, totalBytes: number) => void,
 ): Promise<void> {
-  const totalBytes = (await stat(payloadPath)).size;
   const pack = tar.pack();
-  const common = { mode: 0o644, mtime: new Date(createdAt) };
-  pack.entry({ ...common, name: "manifest.json" }, signed.manifestText);
-  pack.entry({ ...common, name: "manifest.sig" }, JSON.stringify(signed.signature));
-  const payload = pack.entry({ ...common, name: payloadEntry, size: totalBytes }, error => {
-    if (error) pack.destroy(error);
-    else pack.finalize();
-  });
-  let doneBytes = 0;
-  createReadStream(payloadPath, { highWaterMark: 1024 * 1024 })
-    .on("error", error => pack.destroy(error))
-    .on("data", bytes => {
-      doneBytes += bytes.length;
-      onProgress?.(doneBytes, totalBytes);
-    })
-    .pipe(payload);
   const aside = unfinishedPath(out);
   try {
-    await pipeline(pack, createWriteStream(aside, { flags: "wx", flush: true }));
+    const written = pipeline(pack, createWriteStream(aside, { flags: "wx", flush: true }));
+    const filled = fill(pack, content, onProgress).catch((error: Error) => {
+      pack.destroy(error);
+      throw error;
+    });
+    await Promise.all([filled, written]);
     await rename(aside, out);
     await syncDirectory(dirname(out));
   } catch (error) {
     await rm(aside, { force: true });
     throw error;
   }
+}
+
+async function fill(
+  pack: tar.Pack,
+  { signed, payload, attachments, createdAt }: BundleContent,
+  onProgress: ((doneBytes: number, totalBytes: number) => void) | undefined,
+): Promise<void> {
+  const common = { mode: 0o644, mtime: new Date(createdAt) };
+  pack.entry({ ...common, name: "manifest.json" }, signed.manifestText);
+  pack.entry({ ...common, name: "manifest.sig" }, JSON.stringify(signed.signature));
+  const files = [payload, ...attachments];
+  const sizes = await Promise.all(files.map(async ({ path }) => (await stat(path)).size));
+  const totalBytes = sizes.reduce((sum, size) => sum + size, 0);
+  let doneBytes = 0;
+  for (const [index, { entry, path }] of files.entries()) {
+    const source = createReadStream(path, { highWaterMark: READ_BYTES });
+    source.on("data", bytes => {
+      doneBytes += bytes.length;
+      onProgress?.(doneBytes, totalBytes);
+    });
+    await pipeline(source, pack.entry({ ...common, name: entry, size: sizes[index] ?? 0 }));
+  }
+  pack.finalize();
 }
