@@ -1,12 +1,22 @@
 /** Ed25519 keys that sign images: reading them from PEM, and naming them. Where keys are kept is not known here. */
-import { createPrivateKey, createPublicKey, hash, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from "node:crypto";
 import { DrpError } from "../core/errors.ts";
+import type { ManifestSignature } from "./manifest.ts";
 
 /** A public key that may vouch for images. */
 export interface TrustedKey {
   /** SHA-256 of the key's SPKI form (RFC 8410), lower-case hexadecimal. */
   readonly keyId: string;
   readonly publicKeyPem: string;
+  /** Set where the key was trusted once: why its signatures count no more. */
+  readonly refusal?: KeyRefusal;
+}
+
+export interface KeyRefusal {
+  /** "has expired", "was rotated out": continues "key ci (1f2e3d4c) …". */
+  readonly why: string;
+  /** What people call the key. */
+  readonly keyName: string;
 }
 
 /** @throws {DrpError} key.invalid: not PEM, a private key, or not Ed25519 */
@@ -29,6 +39,18 @@ export function parseSigningKey(privateKeyPem: string): { readonly keyId: string
 
 export function keyIdOf(publicKey: KeyObject): string {
   return hash("sha256", publicKey.export({ type: "spki", format: "der" }));
+}
+
+/** Detached Ed25519 (RFC 8032) over the text's UTF-8 bytes. @throws {DrpError} key.invalid */
+export function signText(text: string, privateKeyPem: string): ManifestSignature {
+  const { keyId, key } = parseSigningKey(privateKeyPem);
+  return { formatVersion: 1, keyId, signature: sign(null, Buffer.from(text), key).toString("base64") };
+}
+
+/** Whether exactly this text was signed with the key. Which key the signature names is for the caller to look up. */
+export function isSignedBy(text: string, { signature }: ManifestSignature, publicKeyPem: string): boolean {
+  const key = createPublicKey(publicKeyPem);
+  return verify(null, Buffer.from(text), key, Buffer.from(signature, "base64"));
 }
 
 function requireEd25519(read: () => KeyObject, kind: "public" | "private"): KeyObject {

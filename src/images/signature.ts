@@ -1,8 +1,7 @@
 /** Vouching for an image: an Ed25519 signature (RFC 8032) over the canonical manifest, and the check that believes it. */
-import { createPublicKey, sign, verify } from "node:crypto";
 import { DrpError } from "../core/errors.ts";
 import { canonicalText } from "./canonical.ts";
-import { parseSigningKey, type TrustedKey } from "./keys.ts";
+import { isSignedBy, type KeyRefusal, signText, type TrustedKey } from "./keys.ts";
 import { CHUNK_BYTES, type Manifest, type ManifestSignature, manifestSchema } from "./manifest.ts";
 import { describeSchemaIssue } from "./schema-issue.ts";
 
@@ -17,9 +16,7 @@ export interface SignedManifest {
 
 /** @throws {DrpError} key.invalid */
 export function signManifest(manifestText: string, privateKeyPem: string): ManifestSignature {
-  const { keyId, key } = parseSigningKey(privateKeyPem);
-  const signature = sign(null, Buffer.from(manifestText), key).toString("base64");
-  return { formatVersion: 1, keyId, signature };
+  return signText(manifestText, privateKeyPem);
 }
 
 /**
@@ -59,13 +56,26 @@ function requireSignature(
       facts: { keyId },
     });
   }
-  const key = createPublicKey(trusted.publicKeyPem);
-  if (!verify(null, Buffer.from(manifestText), key, Buffer.from(signature.signature, "base64"))) {
+  if (!isSignedBy(manifestText, signature, trusted.publicKeyPem)) {
     throw new DrpError("signature.rejected", `the manifest is not what key ${keyId} signed`, {
       advice: "Fetch or build the bundle again; if that does not help, someone changed it on the way.",
       facts: { keyId },
     });
   }
+  // Last, so that it says something about who signed and not about who claims to have.
+  if (trusted.refusal !== undefined) throw refusedKey(keyId, trusted.refusal);
+}
+
+/** A signature that holds, by a key that counts no more. */
+function refusedKey(keyId: string, { keyName, why }: KeyRefusal): DrpError {
+  return new DrpError(
+    "signature.rejected",
+    `the manifest is signed by key ${keyName} (${keyId.slice(0, 16)}), which ${why}`,
+    {
+      advice: "Sign it with a key that counts (`drp images sign`), and push it again.",
+      facts: { keyId },
+    },
+  );
 }
 
 function parseManifest(text: string): Manifest {
