@@ -1,0 +1,84 @@
+/** What a wall clock shows in a time zone (IANA names, by Intl), and when it will show the start of another day or month. */
+import type { EpochMs } from "./time.ts";
+
+/** Of the Gregorian calendar; `month` from 1. */
+export interface ZonedTime {
+  readonly year: number;
+  readonly month: number;
+  readonly day: number;
+  /** Of the wall clock: 0 … 1439. On the day that clocks are put back some come twice, on the other some never. */
+  readonly minuteOfDay: number;
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** @throws {RangeError} for a name that the IANA database lacks */
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  let format = formats.get(timeZone);
+  if (format === undefined) {
+    format = new Intl.DateTimeFormat("en-US-u-ca-gregory-nu-latn", {
+      timeZone,
+      hourCycle: "h23",
+      year: "numeric",
+      month: "numeric",
+      day: "numeric",
+      hour: "numeric",
+      minute: "numeric",
+    });
+    formats.set(timeZone, format);
+  }
+  return format;
+}
+
+export function isTimeZone(name: string): boolean {
+  try {
+    formatOf(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws {RangeError} for a zone that the IANA database lacks */
+export function toZonedTime(at: EpochMs, timeZone: string): ZonedTime {
+  const parts = new Map(
+    formatOf(timeZone)
+      .formatToParts(at)
+      .map(({ type, value }) => [type, Number(value)]),
+  );
+  const part = (type: Intl.DateTimeFormatPartTypes) => parts.get(type) ?? 0;
+  return {
+    year: part("year"),
+    month: part("month"),
+    day: part("day"),
+    minuteOfDay: part("hour") * 60 + part("minute"),
+  };
+}
+
+const MINUTE_MS = 60_000;
+/** No zone is further from UTC, and no clock is put forward by more, than this together. */
+const SEARCH_MS = 30 * 60 * MINUTE_MS;
+
+/**
+ * When a day begins there: its first minute, which is 00:00 but where clocks are put forward at midnight.
+ *
+ * @param month from 1; as `day` it may reach over its end, as in Date.UTC
+ */
+export function startOfZonedDay(year: number, month: number, day: number, timeZone: string): EpochMs {
+  const noonUtc = Date.UTC(year, month - 1, day, 12);
+  const wanted = new Date(noonUtc);
+  const key = dayNumber(wanted.getUTCFullYear(), wanted.getUTCMonth() + 1, wanted.getUTCDate());
+  let [before, from] = [noonUtc - SEARCH_MS, noonUtc + SEARCH_MS];
+  // Days only rise with time, so the border between the day before and this one is found by halving.
+  while (from - before > MINUTE_MS) {
+    const middle = Math.floor((before + from) / 2 / MINUTE_MS) * MINUTE_MS;
+    const zoned = toZonedTime(middle, timeZone);
+    if (dayNumber(zoned.year, zoned.month, zoned.day) < key) before = middle;
+    else from = middle;
+  }
+  return from;
+}
+
+function dayNumber(year: number, month: number, day: number): number {
+  return (year * 100 + month) * 100 + day;
+}
