@@ -49,10 +49,15 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   "site.not-joined": 409,
   "site.unknown": 404,
   "site.unreachable": 503,
+  "storage.damaged": 502,
   "storage.full": 507,
+  "storage.unreachable": 503,
   "timed-out": 504,
   "token.rejected": 403,
   "tool.missing": 500,
+  "upload.incomplete": 409,
+  "upload.too-many": 429,
+  "upload.unknown": 404,
   "version.unsupported": 422,
 };
 

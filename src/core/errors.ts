@@ -48,10 +48,15 @@ export type ErrorCode =
   | "site.not-joined"
   | "site.unknown"
   | "site.unreachable"
+  | "storage.damaged"
   | "storage.full"
+  | "storage.unreachable"
   | "timed-out"
   | "token.rejected"
   | "tool.missing"
+  | "upload.incomplete"
+  | "upload.too-many"
+  | "upload.unknown"
   | "version.unsupported";
 
 export interface ErrorDetails {

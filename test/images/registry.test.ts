@@ -78,6 +78,7 @@ describe("a bundle that is whole", () => {
       manifest: bundle.manifest,
       digest: bundle.digest,
       alreadyPresent: false,
+      repairedChunks: 0,
       dataBytes: 2 * CHUNK_BYTES + 8192,
       keyId: key.keyId,
     });

@@ -25,16 +25,7 @@ export function encodeChunk(bytes: Uint8Array): Promise<Buffer> {
  * @throws {DrpError} bundle.tampered: not a whole zstd frame, or another length
  */
 export async function decodeChunk(frame: Uint8Array, expectedBytes: number): Promise<Buffer> {
-  let bytes: Buffer;
-  try {
-    bytes = await decompress(frame, {
-      maxOutputLength: expectedBytes,
-      // One byte over, so that a whole chunk is one step and its end is seen in it.
-      chunkSize: Math.max(constants.Z_MIN_CHUNK, expectedBytes + 1),
-    });
-  } catch (cause) {
-    throw new DrpError("bundle.tampered", `a chunk of ${expectedBytes} bytes does not decompress`, { cause });
-  }
+  const bytes = await decodeChunkUpTo(frame, expectedBytes);
   if (bytes.length !== expectedBytes) {
     throw new DrpError(
       "bundle.tampered",
@@ -42,4 +33,21 @@ export async function decodeChunk(frame: Uint8Array, expectedBytes: number): Pro
     );
   }
   return bytes;
+}
+
+/**
+ * For a chunk whose digest alone is known: it says the length as well.
+ *
+ * @throws {DrpError} bundle.tampered: not a whole zstd frame, or more bytes
+ */
+export async function decodeChunkUpTo(frame: Uint8Array, maxBytes: number): Promise<Buffer> {
+  try {
+    return await decompress(frame, {
+      maxOutputLength: maxBytes,
+      // One byte over, so that a whole chunk is one step and its end is seen in it.
+      chunkSize: Math.max(constants.Z_MIN_CHUNK, maxBytes + 1),
+    });
+  } catch (cause) {
+    throw new DrpError("bundle.tampered", `a chunk of ${maxBytes} bytes does not decompress`, { cause });
+  }
 }

@@ -1,8 +1,12 @@
 /** Chunks on disk, each once, by the digest of its plain bytes: `ab/abcdef…` holds one zstd frame. Who needs them is not known here. */
-import { access, mkdir, rm } from "node:fs/promises";
+import { access, mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ChunkDigest } from "../manifest.ts";
 import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
+
+const DIGEST = /^[0-9a-f]{64}$/;
+/** By the first byte of the digest, so that no listing holds more than a 256th of all chunks. */
+export const SHARDS = 256;
 
 export class ChunkStore {
   readonly #dir: string;
@@ -13,8 +17,8 @@ export class ChunkStore {
 
   /** Makes the folder and its 256 shards where missing, and clears what a crash left half-written. */
   static async open(dir: string): Promise<ChunkStore> {
-    for (let shard = 0; shard < 256; shard++) {
-      await mkdir(join(dir, shard.toString(16).padStart(2, "0")), { recursive: true });
+    for (let shard = 0; shard < SHARDS; shard++) {
+      await mkdir(join(dir, shardName(shard)), { recursive: true });
     }
     await syncDirectory(dir);
     await removeUnfinished(dir);
@@ -22,7 +26,7 @@ export class ChunkStore {
   }
 
   path(digest: ChunkDigest): string {
-    if (!/^[0-9a-f]{64}$/.test(digest)) throw new RangeError(`not a chunk digest: ${digest}`);
+    if (!DIGEST.test(digest)) throw new RangeError(`not a chunk digest: ${digest}`);
     return join(this.#dir, digest.slice(0, 2), digest);
   }
 
@@ -46,7 +50,18 @@ export class ChunkStore {
     await Promise.all(Array.from(shards, syncDirectory));
   }
 
+  /** @param shard first byte of the digests: each 1/256 of them is a folder */
+  async list(shard: number): Promise<ChunkDigest[]> {
+    const names = await readdir(join(this.#dir, shardName(shard)));
+    return names.filter(name => DIGEST.test(name));
+  }
+
   async remove(digest: ChunkDigest): Promise<void> {
     await rm(this.path(digest), { force: true });
   }
+}
+
+/** 10 → "0a" */
+export function shardName(shard: number): string {
+  return shard.toString(16).padStart(2, "0");
 }

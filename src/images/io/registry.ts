@@ -1,40 +1,39 @@
-/** Where the hub keeps images: each chunk once, a manifest visible only when every chunk of it is safe on disk. */
-import { mkdir, readdir, readFile, rm, statfs } from "node:fs/promises";
-import { join } from "node:path";
+/** Where the hub keeps images: each chunk once, a manifest visible only when every chunk of it is safe. */
+import { readFile, statfs } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
-import { chunkLength, countDataBytes, isZeroChunk } from "../chunker.ts";
-import { chunkDigest, imageDigest } from "../digest.ts";
+import { storageError } from "../../core/storage-error.ts";
+import { ChunkIndex } from "../chunk-index.ts";
+import { ChunkPins } from "../chunk-pins.ts";
+import { chunkLength, countDataBytes } from "../chunker.ts";
+import { imageDigest } from "../digest.ts";
 import type { ImageReader } from "../image-reader.ts";
 import type { TrustedKey } from "../keys.ts";
 import {
   type ChunkDigest,
-  type ChunkedPart,
+  chunkDigestSchema,
   type ImageDigest,
-  imageDigestSchema,
   type Manifest,
   manifestSchema,
-  signatureSchema,
 } from "../manifest.ts";
 import type { SignedManifest } from "../signature.ts";
-import { type BundledChunk, BundleReader, tamperedChunk } from "./bundle-reader.ts";
-import { decodeChunk, encodeChunk } from "./chunk-codec.ts";
-import { ChunkStore } from "./chunk-store.ts";
-import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
-import { TaskWindow } from "./task-window.ts";
-
-export interface IngestProgress {
-  /** Of the raw image, both. */
-  readonly doneBytes: number;
-  readonly totalBytes: number;
-}
+import { type BundledChunk, BundleReader } from "./bundle-reader.ts";
+import { decodeChunk } from "./chunk-codec.ts";
+import { damagedStore } from "./damaged-store.ts";
+import { FolderImageStore } from "./folder-image-store.ts";
+import type { ImageStore } from "./image-store.ts";
+import { inspectChunk } from "./inspect-chunk.ts";
+import { type ScrubFinding, type ScrubProgress, type ScrubReport, scrubStore } from "./scrub.ts";
+import { type IngestProgress, keepChunk, writeBundleChunks } from "./write-bundle-chunks.ts";
 
 export interface IngestedImage {
   readonly manifest: Manifest;
   readonly digest: ImageDigest;
-  /** True when the image was there before; nothing was written then. */
+  /** True when the image was there before, with all its chunks; nothing was written then. */
   readonly alreadyPresent: boolean;
+  /** How many chunks it had lost and has got again; 0 for an image that was not there. */
+  readonly repairedChunks: number;
   /** Of the raw image without its zero chunks. */
   readonly dataBytes: number;
   /** Which trusted key signed it. */
@@ -47,33 +46,37 @@ export interface ImageRegistry {
    * error it is paused with its rest unread, and the caller closes or drains it.
    *
    * @throws {DrpError} bundle.truncated, bundle.malformed, bundle.tampered, signature.rejected, version.unsupported,
-   *   storage.full; nothing of the bundle is visible then
+   *   storage.full, storage.unreachable, storage.damaged; nothing of the bundle is visible then
    */
   ingestBundle(
     bundle: Readable,
     trustedKeys: readonly TrustedKey[],
     options?: { readonly onProgress?: (progress: IngestProgress) => void },
   ): Promise<IngestedImage>;
+  /** @throws {DrpError} storage.damaged: it is there, but not as it was signed */
   manifest(digest: ImageDigest): Promise<SignedManifest | undefined>;
-  /** @returns a local file that holds the chunk's zstd frame; undefined when the chunk is not kept here */
+  /** @returns a local file that holds the chunk's zstd frame; undefined when no image here needs it, or it is lost */
   findChunk(digest: ChunkDigest): Promise<string | undefined>;
   /** @returns undefined when there is no such image */
   openImage(digest: ImageDigest): Promise<ImageReader | undefined>;
   /** @returns false when there is no such image */
   remove(digest: ImageDigest): Promise<boolean>;
+  /** Checks everything that is kept; one at a time. @throws when the signal is aborted, and what the store throws */
+  scrub(options: {
+    readonly onProgress?: (progress: ScrubProgress) => void;
+    readonly onFinding?: (finding: ScrubFinding) => Promise<void>;
+    readonly signal?: AbortSignal;
+  }): Promise<ScrubReport>;
 }
 
 /**
- * One process at a time may have a registry open: what another one left half-written is cleared away.
+ * In a folder of this machine. One process at a time may have it open: what another one left half-written is cleared away.
  *
  * @throws {DrpError} data.unwritable
  */
 export async function openRegistry(dir: string): Promise<ImageRegistry> {
   try {
-    const manifestDir = join(dir, "manifests");
-    await mkdir(manifestDir, { recursive: true });
-    await removeUnfinished(manifestDir);
-    return new FileRegistry(dir, manifestDir, await ChunkStore.open(join(dir, "chunks")));
+    return new Registry(await FolderImageStore.open(dir));
   } catch (cause) {
     throw new DrpError("data.unwritable", `cannot keep images in ${dir}`, {
       advice: "Check that the folder can be written and that its disk is not full.",
@@ -82,21 +85,17 @@ export async function openRegistry(dir: string): Promise<ImageRegistry> {
   }
 }
 
-/** Chunks hashed, compressed and written side by side: 2 MiB of memory each, enough to keep several cores and a disk busy. */
-const CHUNKS_AT_ONCE = 8;
-
-class FileRegistry implements ImageRegistry {
-  readonly #dir: string;
-  readonly #manifestDir: string;
-  readonly #chunks: ChunkStore;
-  /** What running ingests rely on: no sweep may take it. */
-  readonly #ingesting = new Set<ReadonlySet<ChunkDigest>>();
+export class Registry implements ImageRegistry {
+  readonly #store: ImageStore;
+  /** What uploads rely on. */
+  readonly #pins = new ChunkPins();
+  /** Found rotten and taken away while an upload relied on them. */
+  readonly #lost = new Set<ChunkDigest>();
+  #index: Promise<ChunkIndex> | undefined;
   #lastExclusive: Promise<unknown> = Promise.resolve();
 
-  constructor(dir: string, manifestDir: string, chunks: ChunkStore) {
-    this.#dir = dir;
-    this.#manifestDir = manifestDir;
-    this.#chunks = chunks;
+  constructor(store: ImageStore) {
+    this.#store = store;
   }
 
   async ingestBundle(
@@ -107,65 +106,86 @@ class FileRegistry implements ImageRegistry {
     const reader = new BundleReader(bundle);
     try {
       const { manifest, signed } = await reader.readManifest(trustedKeys);
-      const image = {
+      const digest = imageDigest(signed.manifestText);
+      const missingChunks = await this.#countMissing(digest);
+      if (missingChunks === 0) await reader.drain();
+      else await this.#ingest(reader, manifest, signed, options.onProgress);
+      return {
         manifest,
-        digest: imageDigest(signed.manifestText),
-        dataBytes: sum(manifest.payloads, countDataBytes),
+        digest,
+        alreadyPresent: missingChunks === 0,
+        repairedChunks: missingChunks ?? 0,
+        dataBytes: dataBytesOf(manifest),
         keyId: signed.signature.keyId,
       };
-      const alreadyPresent = await this.#isVisible(image.digest);
-      if (alreadyPresent) await reader.drain();
-      else await this.#ingest(reader, manifest, signed, options.onProgress);
-      return { ...image, alreadyPresent };
     } finally {
       reader.close();
     }
   }
 
   async manifest(digest: ImageDigest): Promise<SignedManifest | undefined> {
-    const path = this.#manifestPath(digest);
-    try {
-      const [manifestText, signatureText] = await Promise.all([
-        readFile(`${path}.json`, "utf8"),
-        readFile(`${path}.sig`, "utf8"),
-      ]);
-      return { manifestText, signature: signatureSchema.parse(JSON.parse(signatureText)) };
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
-      throw error;
-    }
+    const signed = await this.#store.readManifest(digest);
+    if (signed === undefined || imageDigest(signed.manifestText) === digest) return signed;
+    throw damagedStore(
+      `the manifest of image ${digest} in ${this.#store.location} is not the one that was signed`,
+    );
   }
 
   async findChunk(digest: ChunkDigest): Promise<string | undefined> {
-    return (await this.#chunks.has(digest)) ? this.#chunks.path(digest) : undefined;
+    // Boot HTTP is open to strangers: they cannot make the hub ask a store for what no image has.
+    if (!chunkDigestSchema.safeParse(digest).success || !(await this.#readIndex()).isNeeded(digest))
+      return undefined;
+    return await this.#store.findChunk(digest);
   }
 
   async openImage(digest: ImageDigest): Promise<ImageReader | undefined> {
     const signed = await this.manifest(digest);
     if (signed === undefined) return undefined;
-    const [payload] = manifestSchema.parse(JSON.parse(signed.manifestText)).payloads;
+    const { name, version, payloads } = manifestSchema.parse(JSON.parse(signed.manifestText));
+    const [payload] = payloads;
     if (payload === undefined) throw new RangeError(`image ${digest} has no payload`);
     return {
       payload,
       readChunk: async index => {
         const chunk = payload.chunks[index] ?? null;
         if (chunk === null) return null;
-        return await decodeChunk(await readFile(this.#chunks.path(chunk)), chunkLength(payload, index));
+        const path = await this.#store.findChunk(chunk);
+        if (path === undefined) {
+          throw damagedStore(`chunk ${index} of ${name}:${version} is missing in ${this.#store.location}`);
+        }
+        return await decodeChunk(await readFile(path), chunkLength(payload, index));
       },
     };
   }
 
   async remove(digest: ImageDigest): Promise<boolean> {
-    const signed = await this.manifest(digest);
-    if (signed === undefined) return false;
-    await this.#exclusive(async () => {
-      const path = this.#manifestPath(digest);
-      await rm(`${path}.json`, { force: true });
-      await syncDirectory(this.#manifestDir);
-      await rm(`${path}.sig`, { force: true });
-      await this.#sweep(namedChunks(signed.manifestText));
+    return await this.#exclusive(async () => {
+      const index = await this.#readIndex();
+      // One whose manifest is damaged is in no index, and must go all the same.
+      if (!index.hasImage(digest) && !(await this.#store.listManifests()).includes(digest)) return false;
+      await this.#store.removeManifest(digest);
+      const chunks = [...index.chunksOf(digest)];
+      index.delete(digest);
+      await this.#sweep(chunks);
+      return true;
     });
-    return true;
+  }
+
+  async scrub({
+    onProgress = () => {},
+    onFinding = async () => {},
+    signal = new AbortController().signal,
+  }: Parameters<ImageRegistry["scrub"]>[0]): Promise<ScrubReport> {
+    return await scrubStore({
+      store: this.#store,
+      index: await this.#readIndex(),
+      findManifestFault: image => this.#findManifestFault(image),
+      removeOrphan: chunk => this.#exclusive(() => this.#removeUnneeded(chunk)),
+      quarantine: chunk => this.#exclusive(() => this.#quarantine(chunk)),
+      onProgress,
+      onFinding,
+      signal,
+    });
   }
 
   async #ingest(
@@ -174,107 +194,138 @@ class FileRegistry implements ImageRegistry {
     signed: SignedManifest,
     onProgress: ((progress: IngestProgress) => void) | undefined,
   ): Promise<void> {
-    const needed = namedChunks(signed.manifestText);
-    await this.#exclusive(async () => this.#ingesting.add(needed));
+    const needed = namedChunks(manifest);
+    await this.pin(needed);
     try {
-      await this.#writeChunks(reader, manifest, onProgress);
-      await this.#chunks.sync(needed);
-      await this.#exclusive(async () => {
-        await this.#publish(signed);
-        this.#ingesting.delete(needed);
-      });
+      await writeBundleChunks(reader, manifest, this.#store, chunk => this.#lost.delete(chunk), onProgress);
+      await this.publish(signed);
     } catch (error) {
-      await this.#exclusive(async () => {
-        this.#ingesting.delete(needed);
-        await this.#sweep(needed);
-      });
       throw isDiskFull(error) ? await this.#diskFull(manifest, error) : error;
-    }
-  }
-
-  async #writeChunks(
-    reader: BundleReader,
-    manifest: Manifest,
-    onProgress: ((progress: IngestProgress) => void) | undefined,
-  ): Promise<void> {
-    const totalBytes = sum([...manifest.payloads, ...manifest.attachments], part => part.sizeBytes);
-    let doneBytes = 0;
-    const window = new TaskWindow(CHUNKS_AT_ONCE);
-    try {
-      for await (const chunk of reader.chunks(manifest)) {
-        await window.start(async () => {
-          await this.#keepChunk(chunk);
-          doneBytes += chunkLength(chunk.part, chunk.index);
-          onProgress?.({ doneBytes, totalBytes });
-        });
-      }
-      await window.finish();
     } finally {
-      // Whoever clears up after a failure must not meet a chunk that is still being written.
-      await window.settle();
+      await this.unpin(needed);
     }
   }
 
-  /** What is stored is what was checked: a frame from the bundle is kept as it came, once its content is proven. */
-  async #keepChunk({ part, index, form, bytes }: BundledChunk): Promise<void> {
-    const plain = form === "plain" ? bytes : await decodeFrame(part, index, bytes);
-    const digest = part.chunks[index] ?? null;
-    if (digest === null) {
-      if (!isZeroChunk(plain)) throw tamperedChunk(part, index, "holds data where zeros were signed");
-    } else if (chunkDigest(plain) !== digest) {
-      throw tamperedChunk(part, index, "is not the one that was signed");
-    } else if (!(await this.#chunks.has(digest))) {
-      await this.#chunks.write(digest, form === "frame" ? bytes : await encodeChunk(bytes));
+  async hasChunk(digest: ChunkDigest): Promise<boolean> {
+    return await this.#store.hasChunk(digest);
+  }
+
+  /** @throws {DrpError} bundle.tampered, storage.full */
+  async keepChunk(chunk: BundledChunk): Promise<void> {
+    try {
+      const written = await keepChunk(chunk, this.#store);
+      if (written !== undefined) this.#lost.delete(written);
+    } catch (error) {
+      throw isDiskFull(error) ? storageError(this.#store.location, error) : error;
     }
   }
 
-  /** The manifest comes last: where it is, everything else is. */
-  async #publish(signed: SignedManifest): Promise<void> {
-    const path = this.#manifestPath(imageDigest(signed.manifestText));
-    await writeWhole(`${path}.sig`, JSON.stringify(signed.signature));
-    await writeWhole(`${path}.json`, signed.manifestText);
-    await syncDirectory(this.#manifestDir);
+  /** From now on no sweep takes these chunks. */
+  async pin(chunks: ReadonlySet<ChunkDigest>): Promise<void> {
+    await this.#exclusive(async () => this.#pins.pin(chunks));
+  }
+
+  /** Those that no image needs go. */
+  async unpin(chunks: ReadonlySet<ChunkDigest>): Promise<void> {
+    await this.#exclusive(async () => {
+      this.#pins.unpin(chunks);
+      for (const chunk of chunks) if (!this.#pins.has(chunk)) this.#lost.delete(chunk);
+      await this.#sweep(chunks);
+    });
+  }
+
+  /** The manifest comes last: where it is, everything else is. Its chunks are kept and pinned by now. */
+  async publish(signed: SignedManifest): Promise<void> {
+    const needed = namedChunks(manifestSchema.parse(JSON.parse(signed.manifestText)));
+    await this.#store.syncChunks(needed);
+    await this.#exclusive(async () => {
+      const lost = [...this.#lost].filter(chunk => needed.has(chunk));
+      if (lost.length > 0) {
+        throw damagedStore(
+          `${lost.length} chunks that were there when the upload began have rotted in ${this.#store.location}`,
+        );
+      }
+      const index = await this.#readIndex();
+      const digest = imageDigest(signed.manifestText);
+      await this.#store.publishManifest(digest, signed);
+      index.add(digest, needed);
+    });
+  }
+
+  /** @returns undefined when the image is not visible */
+  async #countMissing(digest: ImageDigest): Promise<number | undefined> {
+    const index = await this.#readIndex();
+    if (!index.hasImage(digest)) return undefined;
+    if ((await this.#findManifestFault(digest)) !== undefined) return undefined;
+    let missing = 0;
+    for (const chunk of index.chunksOf(digest)) if (!(await this.#store.hasChunk(chunk))) missing++;
+    return missing;
+  }
+
+  async #findManifestFault(image: ImageDigest): Promise<string | undefined> {
+    try {
+      // Removed since it was listed: no fault.
+      await this.manifest(image);
+      return undefined;
+    } catch (error) {
+      if (error instanceof DrpError && error.code === "storage.damaged") return error.message;
+      throw error;
+    }
   }
 
   /** Removes those of the chunks that no visible image and no running ingest needs. */
-  async #sweep(candidates: ReadonlySet<ChunkDigest>): Promise<void> {
-    const unneeded = new Set(candidates);
-    for (const digest of await this.#visibleDigests()) {
+  async #sweep(candidates: Iterable<ChunkDigest>): Promise<void> {
+    for (const chunk of candidates) await this.#removeUnneeded(chunk);
+  }
+
+  async #removeUnneeded(chunk: ChunkDigest): Promise<boolean> {
+    if (this.#pins.has(chunk) || (await this.#readIndex()).isNeeded(chunk)) return false;
+    await this.#store.removeChunk(chunk);
+    return true;
+  }
+
+  /** Looks again first: between the scrub's look and this turn an upload may have brought it anew. */
+  async #quarantine(chunk: ChunkDigest): Promise<string | undefined> {
+    const inspected = await inspectChunk(this.#store, chunk);
+    if (inspected?.fault === undefined) return undefined;
+    const keptAt = await this.#store.quarantineChunk(chunk);
+    if (this.#pins.has(chunk)) this.#lost.add(chunk);
+    return keptAt;
+  }
+
+  /** Read at first need, so that a hub starts although its store is not reachable yet. */
+  #readIndex(): Promise<ChunkIndex> {
+    this.#index ??= this.#loadIndex().catch((error: unknown) => {
+      this.#index = undefined;
+      throw error;
+    });
+    return this.#index;
+  }
+
+  /** A manifest that is damaged makes nothing visible; a scrub says so. */
+  async #loadIndex(): Promise<ChunkIndex> {
+    const index = new ChunkIndex();
+    for (const digest of await this.#store.listManifests()) {
+      if ((await this.#findManifestFault(digest)) !== undefined) continue;
       const signed = await this.manifest(digest);
-      for (const chunk of signed === undefined ? [] : namedChunks(signed.manifestText))
-        unneeded.delete(chunk);
+      if (signed !== undefined) {
+        index.add(digest, namedChunks(manifestSchema.parse(JSON.parse(signed.manifestText))));
+      }
     }
-    for (const needed of this.#ingesting) {
-      for (const chunk of needed) unneeded.delete(chunk);
-    }
-    for (const chunk of unneeded) await this.#chunks.remove(chunk);
-  }
-
-  async #visibleDigests(): Promise<ImageDigest[]> {
-    const names = await readdir(this.#manifestDir);
-    return names
-      .filter(name => name.endsWith(".json"))
-      .map(name => `sha256:${name.slice(0, -".json".length)}`);
-  }
-
-  async #isVisible(digest: ImageDigest): Promise<boolean> {
-    return (await this.manifest(digest)) !== undefined;
-  }
-
-  #manifestPath(digest: ImageDigest): string {
-    return join(this.#manifestDir, imageDigestSchema.parse(digest).slice("sha256:".length));
+    return index;
   }
 
   async #diskFull(manifest: Manifest, cause: unknown): Promise<DrpError> {
-    const { bavail, bsize } = await statfs(this.#dir);
+    const folder = this.#store.location;
+    const { bavail, bsize } = await statfs(folder);
     const freeBytes = bavail * bsize;
-    const neededBytes = sum(manifest.payloads, countDataBytes);
+    const neededBytes = dataBytesOf(manifest);
     return new DrpError(
       "storage.full",
-      `${this.#dir} has ${formatBytes(freeBytes)} free; ${manifest.name}:${manifest.version} needs up to ${formatBytes(neededBytes)}`,
+      `${folder} has ${formatBytes(freeBytes)} free; ${manifest.name}:${manifest.version} needs up to ${formatBytes(neededBytes)}`,
       {
         advice: "Remove an image that nobody uses, or give the folder a larger disk; then push again.",
-        facts: { folder: this.#dir, freeBytes, neededBytes },
+        facts: { folder, freeBytes, neededBytes },
         cause,
       },
     );
@@ -288,30 +339,17 @@ class FileRegistry implements ImageRegistry {
   }
 }
 
-async function decodeFrame(part: ChunkedPart, index: number, frame: Buffer): Promise<Buffer> {
-  try {
-    return await decodeChunk(frame, chunkLength(part, index));
-  } catch (cause) {
-    throw tamperedChunk(part, index, "does not decompress to its size", cause);
-  }
-}
-
-function namedChunks(manifestText: string): ReadonlySet<ChunkDigest> {
-  const { payloads, attachments } = manifestSchema.parse(JSON.parse(manifestText));
+function namedChunks({ payloads, attachments }: Manifest): ReadonlySet<ChunkDigest> {
   return new Set(
     [...payloads, ...attachments].flatMap(({ chunks }) => chunks).filter(digest => digest !== null),
   );
 }
 
-function sum<T>(items: readonly T[], measure: (item: T) => number): number {
-  return items.reduce((total, item) => total + measure(item), 0);
+function dataBytesOf({ payloads }: Manifest): number {
+  return payloads.reduce((total, payload) => total + countDataBytes(payload), 0);
 }
 
 function isDiskFull(error: unknown): boolean {
-  const errno = errnoOf(error);
+  const errno = (error as NodeJS.ErrnoException).code;
   return errno === "ENOSPC" || errno === "EDQUOT";
-}
-
-function errnoOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
 }
