@@ -4,6 +4,7 @@ import type { Ipv4 } from "../core/ipv4.ts";
 import type { Clock, EpochMs } from "../core/time.ts";
 import type { LeaseHistoryQuery } from "../dhcp/lease-history.ts";
 import type { ImageRegistry } from "../images/io/registry.ts";
+import type { Uploads } from "../images/io/uploads.ts";
 import type { Store } from "../store/ports.ts";
 import type { Lease, LeaseHistoryEntry, Reservation, Status, Subnet } from "./wire.ts";
 
@@ -38,6 +39,7 @@ export interface AddressDesk {
 export interface ApiDeps {
   readonly store: Store;
   readonly registry: Pick<ImageRegistry, "ingestBundle" | "remove">;
+  readonly uploads: Pick<Uploads, "begin" | "keepChunk" | "complete">;
   readonly addresses: AddressDesk;
   readonly status: () => Status;
   readonly ca: FleetCa;

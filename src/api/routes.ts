@@ -6,11 +6,13 @@ import { bootRoutes } from "./routes/boots.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { hubRoutes } from "./routes/hub.ts";
 import { imageKeyRoutes } from "./routes/image-keys.ts";
+import { imageUploadRoutes } from "./routes/image-uploads.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { installRoutes } from "./routes/installs.ts";
 import { joinRoutes } from "./routes/join.ts";
 import { leaseRoutes } from "./routes/leases.ts";
 import { machineRoutes } from "./routes/machines.ts";
+import { releaseFloorRoutes } from "./routes/release-floors.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { siteRoutes } from "./routes/sites.ts";
@@ -23,8 +25,10 @@ export function apiRoutes(deps: ApiDeps, authenticator: Authenticator): Route[] 
     ...machineRoutes(deps),
     ...installRoutes(deps),
     ...imageRoutes(deps),
+    ...imageUploadRoutes(deps),
     ...rolloutRoutes(deps),
     ...imageKeyRoutes(deps),
+    ...releaseFloorRoutes(deps),
     ...tokenRoutes(deps),
     ...eventRoutes(deps),
     ...bootRoutes(deps),

@@ -11,7 +11,10 @@ import {
   updateReportSchema,
 } from "../agent/protocol.ts";
 import { ARCHITECTURES } from "../core/architecture.ts";
-import { imageDigestSchema } from "../images/manifest.ts";
+import { isTimeZone } from "../core/zoned-time.ts";
+import { keyNameSchema, MAX_KEY_LISTS, signedKeyListSchema } from "../images/key-list.ts";
+import { chunkDigestSchema, imageDigestSchema } from "../images/manifest.ts";
+import { bandwidthSchema, budgetSchema, transferLimitsSchema } from "../images/transfer-limits.ts";
 
 /** A machine's or site's name: a DNS label, as users of DHCP and Kubernetes expect. */
 export const nameSchema = z
@@ -40,6 +43,9 @@ export const siteSchema = z.object({
   baseline: imageDigestSchema.nullable(),
   /** "local": run by the hub itself. */
   membership: z.enum(["local", "invited", "joined"]),
+  /** IANA; of the windows and the budget. */
+  timeZone: z.string(),
+  transferLimits: transferLimitsSchema,
   lastSeenAt: epochMs.nullable(),
   machines: z.record(z.string(), z.int()).describe("count of machines by state"),
   createdAt: epochMs,
@@ -50,6 +56,14 @@ export type Site = z.infer<typeof siteSchema>;
 export const updateSiteSchema = z.strictObject({
   unknown: unknownPolicySchema.optional(),
   labels: labels.optional(),
+  timeZone: z
+    .string()
+    .max(64)
+    .refine(isTimeZone, "no time zone of the IANA database, as Europe/Berlin is")
+    .optional(),
+  /** Of images on their way to the site; reports, heartbeats and manifests are never held. */
+  bandwidth: bandwidthSchema.optional(),
+  budget: budgetSchema.nullable().optional().describe("null lifts it"),
 });
 
 /** A site that will join from elsewhere: POST /sites. */
@@ -175,8 +189,13 @@ export const imageSchema = z.object({
   sizeBytes: z.int(),
   dataBytes: z.int(),
   keyId: z.string(),
+  release: z.int(),
+  /** The oldest release that it may replace by `ab`; 0: any. */
+  minimumRelease: z.int(),
   pushedAt: epochMs,
   pushedBy: z.string(),
+  /** Set once its signature counts no more: no machine takes it until it is pushed with a new one. */
+  signatureRefusal: z.string().optional(),
   /** Set once a rollout's gate has refused it: no machine gets it any more. */
   denied: z.object({ reason: z.string(), rolloutId: z.string(), at: epochMs }).optional(),
 });
@@ -185,18 +204,55 @@ export type Image = z.infer<typeof imageSchema>;
 /** Answer of POST /images; `alreadyPresent` makes a second push of the same content a no-op that says so. */
 export const pushedImageSchema = z.object({ image: imageSchema, alreadyPresent: z.boolean() });
 
+/** Answer of POST /image-uploads: what is still to come, each chunk once. */
+export const startedUploadSchema = z.object({
+  digest: imageDigestSchema,
+  missing: z.array(chunkDigestSchema),
+});
+
+/** A key of the newest list. */
 export const imageKeySchema = z.object({
   keyId: z.string(),
-  name: nameSchema,
+  name: z.string(),
   publicKeyPem: z.string(),
+  /** ISO 8601; null: until a later list leaves it out. */
+  expiresAt: z.string().nullable(),
   trustedAt: epochMs,
   trustedBy: z.string(),
 });
 export type ImageKey = z.infer<typeof imageKeySchema>;
 
 export const trustImageKeySchema = z.strictObject({
-  name: nameSchema,
+  name: keyNameSchema,
   publicKeyPem: z.string().min(1).max(4096),
+  expiresAt: z.iso.datetime().nullable().optional(),
+});
+
+export const keyListSchema = signedKeyListSchema.extend({
+  version: z.int(),
+  publishedAt: epochMs,
+  publishedBy: z.string(),
+});
+
+/** Oldest first; may begin with lists that the hub has. */
+export const publishKeyListsSchema = z.strictObject({
+  lists: z.array(signedKeyListSchema).min(1).max(MAX_KEY_LISTS),
+});
+
+export const releaseFloorSchema = z.object({
+  imageName: z.string(),
+  release: z.int(),
+  /** Of the rollout that raised it; null: set by hand. */
+  rolloutId: z.string().nullable(),
+  reason: z.string(),
+  setAt: epochMs,
+  setBy: z.string(),
+});
+export type ReleaseFloor = z.infer<typeof releaseFloorSchema>;
+
+export const lowerReleaseFloorSchema = z.strictObject({
+  release: z.int().nonnegative(),
+  reason: z.string().min(3).max(500),
 });
 
 export const leaseSchema = z.object({

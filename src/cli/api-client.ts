@@ -4,11 +4,6 @@ import type { Event } from "../api/wire.ts";
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
-export interface UploadOptions {
-  readonly contentType: string;
-  readonly onSent: (sentBytes: number, totalBytes: number) => void;
-}
-
 export interface ApiClient {
   /** Where the hub is, as this host knows it. */
   readonly endpoint: URL;
@@ -19,8 +14,8 @@ export interface ApiClient {
   /** @param revision of what was read: the hub refuses when someone else changed it since */
   patch<T>(path: string, body: unknown, revision: number, schema: z.ZodType<T>): Promise<T>;
   delete(path: string, revision?: number): Promise<void>;
-  /** Streams a file into POST `path`. */
-  upload<T>(path: string, file: string, schema: z.ZodType<T>, options: UploadOptions): Promise<T>;
+  /** POSTs bytes that are no JSON. */
+  send<T>(path: string, bytes: Buffer, contentType: string, schema: z.ZodType<T>): Promise<T>;
   /** Events as they happen, resumed across broken connections. Ends when `signal` aborts. */
   watchEvents(
     query: Query,

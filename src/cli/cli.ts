@@ -1,4 +1,5 @@
 /** What every command gets, and how a command is bound to its action. */
+import type { Readable } from "node:stream";
 import type { Command, OptionValues } from "commander";
 import type { Clock } from "../core/time.ts";
 import type { ApiClient } from "./api-client.ts";
@@ -34,6 +35,8 @@ export interface CliContext {
   readonly startProgress: () => ProgressBar;
   /** Undefined where stdout is not a terminal. */
   readonly openScreen: () => Screen | undefined;
+  /** @throws {DrpError} `input.unreadable` */
+  readonly openFile: (file: string) => Readable;
   /** @throws {DrpError} `input.unreadable` */
   readonly readTextFile: (file: string) => string;
   /** Aborted when a person presses Ctrl-C. */

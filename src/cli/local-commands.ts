@@ -4,6 +4,8 @@
  */
 import { networkInterfaces } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { z } from "zod";
+import { pushedImageSchema, startedUploadSchema } from "../api/wire.ts";
 import { ARCHITECTURES, type Architecture } from "../core/architecture.ts";
 import { formatBytes, shortDigest } from "../core/bytes.ts";
 import { DrpError } from "../core/errors.ts";
@@ -45,6 +47,12 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
         .option("--size <size>", "of the file system, such as 2GiB (default: what it needs)", parseSize)
         .option("--created-at <time>", "same input and time give the same digest (default: now)", parseTime),
     run: buildImageBundle,
+  },
+  {
+    path: "images push",
+    summary: "send a signed bundle to the hub; what the hub holds already is not sent again",
+    declare: command => command.argument("<bundle>", "file made by `drp images build`"),
+    run: pushImage,
   },
   {
     path: "images keys create",
@@ -124,6 +132,41 @@ function sourceOf({ rootfs, imageFile }: BuildOptions): { rootfsDir: string } | 
   throw new DrpError("request.invalid", "nothing to build from", {
     advice: "Give --rootfs FOLDER or --image-file FILE.",
   });
+}
+
+async function pushImage({ context, args }: Invocation<unknown>): Promise<void> {
+  const { pushBundle } = await import("../images/io/push-bundle.ts");
+  const [file = ""] = args;
+  const bundle = context.openFile(file);
+  const api = context.api();
+  const bar = context.startProgress();
+  let progress = { doneBytes: 0, totalBytes: 0 };
+  const { pushed, sentBytes } = await pushBundle(
+    bundle,
+    {
+      begin: head => api.send("/image-uploads", head, "application/x-tar", startedUploadSchema),
+      sendChunk: async (image, chunk, frame) => {
+        const path = `/image-uploads/${image}/chunks/${chunk}`;
+        await api.send(path, frame, "application/zstd", z.null());
+      },
+      complete: image => api.post(`/image-uploads/${image}/complete`, undefined, pushedImageSchema),
+    },
+    {
+      onProgress: done => {
+        progress = done;
+        bar.update({ label: "pushing", ...progress });
+      },
+      onRetry: error => bar.update({ label: `${error.message}; trying again`, ...progress }),
+    },
+  ).finally(() => bar.stop());
+  const { image, alreadyPresent } = pushed;
+  const what = alreadyPresent
+    ? "was already there"
+    : `pushed, ${formatBytes(sentBytes)} sent for ${formatBytes(image.dataBytes)} of data`;
+  context.out.done(
+    { ...pushed, sentBytes },
+    `${image.name}:${image.version} ${what} (${shortDigest(image.digest)})`,
+  );
 }
 
 async function createImageKey({ context, args }: Invocation<unknown>): Promise<void> {

@@ -12,6 +12,7 @@ import { startApiServer } from "../api/io/api-server.ts";
 import type { Status } from "../api/wire.ts";
 import { describeErrorChain } from "../core/errors.ts";
 import { openRegistry } from "../images/io/registry.ts";
+import { Uploads } from "../images/io/uploads.ts";
 import { startReconciler } from "../rollout/io/reconciler.ts";
 import { openSqliteStore } from "../store/open-sqlite.ts";
 import type { EventRecord } from "../store/ports.ts";
@@ -67,6 +68,7 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   });
   const ca = await openCertificateAuthority(folder.path, hostNames(settings.names), startedAt);
   const registry = await openRegistry(join(folder.path, "images"));
+  const uploads = await Uploads.open(join(folder.path, "uploads"), registry, clock);
   const adminTokenFile = await ensureAdminToken(store, folder.path, randomBytes, startedAt);
   const localSite = await ensureLocalSite(store, settings.site, startedAt);
 
@@ -123,6 +125,7 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   const app = createApiApp({
     store,
     registry,
+    uploads,
     addresses: createAddressDesk(
       site.askBootProcess,
       settings.dhcp.subnets,

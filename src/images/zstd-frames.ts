@@ -3,7 +3,7 @@ import { DecodeError } from "../core/errors.ts";
 import { CHUNK_BYTES } from "./manifest.ts";
 
 /** zstd's own bound for CHUNK_BYTES that do not compress (ZSTD_compressBound). */
-const MAX_FRAME_BYTES = CHUNK_BYTES + CHUNK_BYTES / 256;
+export const MAX_FRAME_BYTES = CHUNK_BYTES + CHUNK_BYTES / 256;
 const MAGIC = 0xfd2fb528;
 /** Bytes of the content size field by its flag, in a single-segment frame. */
 const CONTENT_SIZE_BYTES = [1, 2, 4, 8] as const;

@@ -16,6 +16,7 @@ import type { Lease } from "../../src/api/wire.ts";
 import { formatIpv4 } from "../../src/core/ipv4.ts";
 import { openCertificateAuthority } from "../../src/daemon/io/ca.ts";
 import { type ImageRegistry, openRegistry } from "../../src/images/io/registry.ts";
+import { Uploads } from "../../src/images/io/uploads.ts";
 import { openSqliteStore } from "../../src/store/open-sqlite.ts";
 import { ROLES, type Role, type Store } from "../../src/store/ports.ts";
 import { NOW, siteRecord, tokenRecord } from "../store/records.ts";
@@ -82,13 +83,15 @@ export async function startTestHub(addresses: AddressDesk = addressDesk([])): Pr
     })),
   ]);
   const ca = await openCertificateAuthority(folder, ["localhost"], Date.now());
+  let now = NOW;
   const registry = await openRegistry(join(folder, "images"));
+  const uploads = await Uploads.open(join(folder, "uploads"), registry, () => now);
   const errors: unknown[] = [];
   const stopping = new AbortController();
-  let now = NOW;
   const app = createApiApp({
     store,
     registry,
+    uploads,
     addresses,
     status: () => ({
       version: "0.0.0",

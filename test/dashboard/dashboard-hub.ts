@@ -8,6 +8,7 @@ import { startApiServer } from "../../src/api/io/api-server.ts";
 import { hashTokenSecret } from "../../src/api/token-secret.ts";
 import { openCertificateAuthority } from "../../src/daemon/io/ca.ts";
 import { openRegistry } from "../../src/images/io/registry.ts";
+import { Uploads } from "../../src/images/io/uploads.ts";
 import { openSqliteStore } from "../../src/store/open-sqlite.ts";
 import type { Store } from "../../src/store/ports.ts";
 import { addressDesk } from "../api/hub.ts";
@@ -43,9 +44,11 @@ export async function startDashboardHub(): Promise<DashboardHub> {
   const ca = await openCertificateAuthority(folder, ["localhost"], Date.now());
   const stopping = new AbortController();
   const startedAt = Date.now();
+  const registry = await openRegistry(join(folder, "images"));
   const app = createApiApp({
     store,
-    registry: await openRegistry(join(folder, "images")),
+    registry,
+    uploads: await Uploads.open(join(folder, "uploads"), registry, Date.now),
     addresses: addressDesk([
       {
         address: "10.0.0.21",

@@ -1,12 +1,14 @@
 import { z } from "zod";
-import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
-import type { IngestedImage } from "../../images/io/registry.ts";
+import type { EpochMs } from "../../core/time.ts";
+import { loadSignerRefusals } from "../../rollout/io/load-image-standing.ts";
 import type { ImageRecord, Store } from "../../store/ports.ts";
 import { audit } from "../audit.ts";
 import type { ApiDeps } from "../deps.ts";
+import { knownImageKeys } from "../image-trust.ts";
 import { findImageUsers } from "../image-users.ts";
 import { answerPage, pageQuery } from "../paging.ts";
+import { recordPushedImage } from "../record-pushed-image.ts";
 import { requireImage } from "../references.ts";
 import { defineRoute, EMPTY, json, type Route } from "../route.ts";
 import { type Image, imageSchema, pageOf, pushedImageSchema } from "../wire.ts";
@@ -26,7 +28,7 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
           query,
           page => store.listImages(page),
           image => image.digest,
-          images => imagesToWire(store, images),
+          images => imagesToWire(store, images, clock()),
         ),
     }),
     defineRoute({
@@ -37,7 +39,7 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       status: 200,
       answer: imageSchema,
       handle: async call =>
-        json((await imagesToWire(store, [await requireImage(store, call.param("image"))]))[0]),
+        json((await imagesToWire(store, [await requireImage(store, call.param("image"))], clock()))[0]),
     }),
     defineRoute({
       method: "post",
@@ -48,23 +50,8 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       status: 201,
       answer: pushedImageSchema,
       handle: async ({ upload, caller }) => {
-        const ingested = await registry.ingestBundle(upload, await store.listImageKeys());
-        const image = imageRecord(ingested, caller.name, clock());
-        const outcome = await store.commit([
-          { kind: "insert-image", image },
-          audit({
-            kind: "image.pushed",
-            at: image.pushedAt,
-            caller,
-            did: `pushed ${image.name}:${image.version} (${formatBytes(image.dataBytes)} of data)`,
-            facts: { image: image.digest, keyId: image.keyId },
-          }),
-        ]);
-        const known = outcome.kind === "conflict";
-        return json({
-          image: known ? await requireImage(store, image.digest) : image,
-          alreadyPresent: known,
-        });
+        const ingested = await registry.ingestBundle(upload, await knownImageKeys(store, clock()));
+        return json(await recordPushedImage(store, ingested, caller, clock()));
       },
     }),
     defineRoute({
@@ -93,21 +80,17 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
   ];
 }
 
-function imageRecord(
-  { manifest, digest, dataBytes, keyId }: IngestedImage,
-  by: string,
-  now: number,
-): ImageRecord {
-  const { name, version, architecture, payloads } = manifest;
-  const sizeBytes = payloads.reduce((sum, payload) => sum + payload.sizeBytes, 0);
-  return { digest, name, version, architecture, sizeBytes, dataBytes, keyId, pushedAt: now, pushedBy: by };
-}
-
-async function imagesToWire(store: Store, images: readonly ImageRecord[]): Promise<Image[]> {
+async function imagesToWire(store: Store, images: readonly ImageRecord[], now: EpochMs): Promise<Image[]> {
   const denials = new Map((await store.listDeniedImages()).map(({ digest, ...denial }) => [digest, denial]));
+  const refusalOf = await loadSignerRefusals(store, now);
   return images.map(image => {
     const denied = denials.get(image.digest);
-    return denied === undefined ? image : { ...image, denied };
+    const refusal = refusalOf(image.keyId);
+    return {
+      ...image,
+      ...(denied === undefined ? {} : { denied }),
+      ...(refusal === null ? {} : { signatureRefusal: `it is signed by ${refusal}` }),
+    };
   });
 }
 

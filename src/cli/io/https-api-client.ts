@@ -1,13 +1,10 @@
 /** The hub's API over node:https: one token, one CA, every answer checked, nothing held in memory that can be streamed. */
-import { createReadStream, statSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { Agent, type RequestOptions, request } from "node:https";
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type { z } from "zod";
 import { type Event, pageOf, problemSchema } from "../../api/wire.ts";
 import { DrpError, type ErrorCode } from "../../core/errors.ts";
-import type { ApiClient, Query, UploadOptions } from "../api-client.ts";
+import type { ApiClient, Query } from "../api-client.ts";
 import { readLeniently } from "../lenient-schema.ts";
 import { toConnectionError } from "./connection-error.ts";
 import type { Connection } from "./find-connection.ts";
@@ -17,7 +14,7 @@ import { watchEventStream } from "./watch-event-stream.ts";
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** The hub's own limit: fewer questions for a large fleet. */
 const PAGE_ITEMS = 1000;
-/** A hub that says nothing for so long is stuck or gone. Uploads and event streams have no such limit. */
+/** A hub that says nothing for so long is stuck or gone. Event streams have no such limit. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
 interface Call {
@@ -25,7 +22,10 @@ interface Call {
   readonly path: string;
   readonly query?: Query | undefined;
   readonly headers?: Record<string, string>;
+  /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as they are. */
+  readonly bytes?: Buffer;
 }
 
 export class HttpsApiClient implements ApiClient {
@@ -80,33 +80,9 @@ export class HttpsApiClient implements ApiClient {
     });
   }
 
-  async upload<T>(path: string, file: string, schema: z.ZodType<T>, options: UploadOptions): Promise<T> {
-    const sizeBytes = fileSize(file);
-    let sentBytes = 0;
-    const meter = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        sentBytes += chunk.length;
-        options.onSent(sentBytes, sizeBytes);
-        done(null, chunk);
-      },
-    });
-    const call = {
-      method: "POST",
-      path,
-      headers: { "content-type": options.contentType, "content-length": String(sizeBytes) },
-    };
-    const outgoing = request(this.requestOptions(call));
-    const answered = answerOf(outgoing);
-    const sent = pipeline(createReadStream(file), meter, outgoing);
-    // The hub may refuse before it has read everything: its answer then says more than the broken pipe.
-    sent.catch(() => undefined);
-    try {
-      return readLeniently(schema, await readAnswer(await answered), `POST ${path}`);
-    } catch (error) {
-      throw toConnectionError(error, this.connection.endpoint);
-    } finally {
-      outgoing.destroy();
-    }
+  async send<T>(path: string, bytes: Buffer, contentType: string, schema: z.ZodType<T>): Promise<T> {
+    const call = { method: "POST", path, bytes, headers: { "content-type": contentType } };
+    return readLeniently(schema, await this.call(call), `POST ${path}`);
   }
 
   watchEvents(
@@ -142,7 +118,7 @@ export class HttpsApiClient implements ApiClient {
         outgoing.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)),
       );
       const answered = answerOf(outgoing);
-      outgoing.end(call.body === undefined ? undefined : JSON.stringify(call.body));
+      outgoing.end(call.bytes ?? (call.body === undefined ? undefined : JSON.stringify(call.body)));
       return await readAnswer(await answered);
     } catch (error) {
       throw toConnectionError(error, this.connection.endpoint);
@@ -235,17 +211,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function fileSize(file: string): number {
-  try {
-    const stats = statSync(file);
-    if (stats.isFile()) return stats.size;
-  } catch (cause) {
-    throw new DrpError("input.unreadable", `cannot read ${file}`, {
-      cause,
-      advice: "Check the file's name.",
-    });
-  }
-  throw new DrpError("input.unreadable", `${file} is not a file`, { advice: "Name a bundle file." });
 }

@@ -1,5 +1,6 @@
 /** The real world for commands: terminal, clock, files, the hub. */
-import { readFileSync } from "node:fs";
+import { createReadStream, openSync, readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DrpError } from "../../core/errors.ts";
 import type { CliContext, GlobalFlags } from "../cli.ts";
@@ -30,6 +31,7 @@ export function openContext(flags: GlobalFlags): { context: CliContext; close: (
     },
     startProgress: () => startProgressBar(stderr),
     openScreen: () => (stdout.isTTY ? new TerminalScreen(stdout) : undefined),
+    openFile,
     readTextFile,
     get interrupted() {
       process.once("SIGINT", onInterrupt);
@@ -47,9 +49,18 @@ export function openContext(flags: GlobalFlags): { context: CliContext; close: (
   };
 }
 
+function openFile(file: string): Readable {
+  const fd = orUnreadable(file, () => openSync(file, "r"));
+  return createReadStream(file, { fd, highWaterMark: 1024 * 1024 });
+}
+
 function readTextFile(file: string): string {
+  return orUnreadable(file, () => readFileSync(file, "utf8"));
+}
+
+function orUnreadable<T>(file: string, read: () => T): T {
   try {
-    return readFileSync(file, "utf8");
+    return read();
   } catch (cause) {
     throw new DrpError("input.unreadable", `cannot read ${file}`, {
       cause,

@@ -1,15 +1,12 @@
-/** `drp images list | show | push | destroy` */
+/** `drp images list | show | destroy` */
 import type { Command } from "commander";
-import type { z } from "zod";
-import { type Image, imageSchema, pushedImageSchema } from "../../api/wire.ts";
+import { type Image, imageSchema } from "../../api/wire.ts";
 import { formatBytes, shortDigest } from "../../core/bytes.ts";
 import type { EpochMs } from "../../core/time.ts";
-import { type Cli, type CliContext, firstArgument } from "../cli.ts";
+import { type Cli, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge, formatTime } from "../format/words.ts";
 import { addImageKeys } from "./image-keys.ts";
-
-type PushedImage = z.infer<typeof pushedImageSchema>;
 
 const NO_IMAGES =
   "No images yet. Build and push the first one:\n" +
@@ -31,20 +28,6 @@ export function addImages(cli: Cli): Command {
     call.context.out.record(image, fields(image));
   });
 
-  const push = images
-    .command("push")
-    .argument("<bundle>", "file made by `drp images build`")
-    .description("stream a signed bundle into the registry");
-  cli.on(push, async call => {
-    const file = firstArgument(call);
-    const pushed = await uploadWithBar(call.context, file);
-    const name = `${pushed.image.name}:${pushed.image.version}`;
-    const what = pushed.alreadyPresent
-      ? "was already there"
-      : `pushed, ${formatBytes(pushed.image.dataBytes)} of data`;
-    call.context.out.done(pushed, `${name} ${what} (${shortDigest(pushed.image.digest)})`);
-  });
-
   const destroy = images
     .command("destroy")
     .argument("<image>", reference)
@@ -58,21 +41,6 @@ export function addImages(cli: Cli): Command {
 
   addImageKeys(cli, images);
   return images;
-}
-
-async function uploadWithBar(context: CliContext, file: string): Promise<PushedImage> {
-  const bar = context.startProgress();
-  try {
-    return await context.api().upload("/images", file, pushedImageSchema, {
-      contentType: "application/x-tar",
-      onSent: (doneBytes, totalBytes) => {
-        const label = doneBytes < totalBytes ? "pushing" : "the hub verifies";
-        bar.update({ label, doneBytes, totalBytes });
-      },
-    });
-  } finally {
-    bar.stop();
-  }
 }
 
 const imagePath = (image: string) => `/images/${encodeURIComponent(image)}`;

@@ -18,13 +18,15 @@ import {
   manifestSchema,
 } from "../manifest.ts";
 import type { SignedManifest } from "../signature.ts";
+import type { ImageStoreSettings } from "../store-settings.ts";
 import { type BundledChunk, BundleReader } from "./bundle-reader.ts";
 import { decodeChunk } from "./chunk-codec.ts";
 import { damagedStore } from "./damaged-store.ts";
-import { FolderImageStore } from "./folder-image-store.ts";
 import type { ImageStore } from "./image-store.ts";
 import { inspectChunk } from "./inspect-chunk.ts";
+import { openImageStore } from "./open-image-store.ts";
 import { type ScrubFinding, type ScrubProgress, type ScrubReport, scrubStore } from "./scrub.ts";
+import type { UploadTarget } from "./uploads.ts";
 import { type IngestProgress, keepChunk, writeBundleChunks } from "./write-bundle-chunks.ts";
 
 export interface IngestedImage {
@@ -70,22 +72,20 @@ export interface ImageRegistry {
 }
 
 /**
- * In a folder of this machine. One process at a time may have it open: what another one left half-written is cleared away.
+ * In a folder of this machine, unless settings say otherwise. One process at a time may have it open: what another one left
+ * half-written is cleared away.
  *
- * @throws {DrpError} data.unwritable
+ * @throws {DrpError} data.unwritable, config.invalid
  */
-export async function openRegistry(dir: string): Promise<ImageRegistry> {
-  try {
-    return new Registry(await FolderImageStore.open(dir));
-  } catch (cause) {
-    throw new DrpError("data.unwritable", `cannot keep images in ${dir}`, {
-      advice: "Check that the folder can be written and that its disk is not full.",
-      cause,
-    });
-  }
+export async function openRegistry(
+  dir: string,
+  settings: ImageStoreSettings = { kind: "folder" },
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<ImageRegistry> {
+  return new Registry(await openImageStore(dir, settings, env));
 }
 
-export class Registry implements ImageRegistry {
+export class Registry implements ImageRegistry, UploadTarget {
   readonly #store: ImageStore;
   /** What uploads rely on. */
   readonly #pins = new ChunkPins();
