@@ -7,6 +7,7 @@
  *   GET  /images/DIGEST             manifest and signature             (of the ordered image, or of the target)
  *   POST /progress                  how far the install got            (ramdisk)
  *   POST /heartbeat                 health of the installed system     (installed OS)
+ *   GET  /key-lists                 who may sign images, oldest first  (installed OS, when the answer names a newer list)
  *
  * Chunks come from the open boot HTTP server (http://SITE:8091/chunks/HEX, each one zstd frame): their digests protect
  * them.
@@ -194,6 +195,8 @@ export const heartbeatAnswerSchema = z.object({
   intervalSeconds: z.int().positive(),
   /** Null: stay with what runs. A target that is confirmed, failed or fallen back stays here until the hub takes it away. */
   target: machineTargetSchema.nullable().default(null),
+  /** Version of the newest list of image keys that the site has; older sites know none. */
+  keyListVersion: z.int().nonnegative().default(0),
 });
 export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>;
 

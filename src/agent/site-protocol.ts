@@ -11,6 +11,7 @@
  */
 import { z } from "zod";
 import { type MacAddress, parseMac } from "../core/mac.ts";
+import { signedKeyListsSchema } from "../images/key-list.ts";
 import { imageDigestSchema } from "../images/manifest.ts";
 import type { InstallIntent } from "./hub/machine-record.ts";
 import { heartbeatSchema, inventorySchema, machineTargetSchema, progressSchema } from "./protocol.ts";
@@ -85,7 +86,7 @@ export const siteViewSchema: z.ZodType<SiteView> = z.object({
   siteId: z.string(),
   siteName: z.string(),
   unknown: z.enum(["discover", "disk", "silent"]),
-  imageKeys: z.array(z.object({ keyId: z.string(), publicKeyPem: z.string() })),
+  keyLists: signedKeyListsSchema,
   machines: z.array(
     z.object({
       id: z.string(),

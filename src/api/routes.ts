@@ -29,6 +29,7 @@ export function apiRoutes(deps: ApiDeps, authenticator: Authenticator): Route[] 
     ...rolloutRoutes(deps),
     ...imageKeyRoutes(deps),
     ...releaseFloorRoutes(deps),
+    ...releaseFloorRoutes(deps),
     ...tokenRoutes(deps),
     ...eventRoutes(deps),
     ...bootRoutes(deps),

@@ -16,6 +16,9 @@ export interface FleetImage {
   readonly architecture: Architecture;
   /** Of the raw image. */
   readonly sizeBytes: number;
+  readonly release: number;
+  /** The oldest release that it may replace by `ab`; 0: any. */
+  readonly minimumRelease: number;
 }
 
 export interface FleetSite {

@@ -9,7 +9,9 @@ import { canonicalText } from "../images/canonical.ts";
 import type { ImageDigest } from "../images/manifest.ts";
 import { refuseFit } from "./fit.ts";
 import type { FleetImage, FleetMachine, FleetSite } from "./fleet.ts";
+import { type ImageStanding, refuseStanding } from "./image-standing.ts";
 import type { Refusal } from "./refusal.ts";
+import { refuseReleaseGap } from "./refuse-release-gap.ts";
 import {
   type Deferred,
   isEnded,
@@ -52,6 +54,8 @@ export interface Fleet {
     readonly rolloutId: string;
   }[];
   readonly openRollouts: readonly RolloutRecord[];
+  /** Of the image that the request means; null where there is none. */
+  readonly standing: ImageStanding | null;
 }
 
 export type PlanOutcome = { readonly kind: "planned"; readonly plan: RolloutPlan } | Refusal;
@@ -83,6 +87,10 @@ export function planRollout(request: PlanRequest, fleet: Fleet): PlanOutcome {
     if (refusal !== undefined) return refusal;
   }
   if (draft.work.length === 0) return refuseIdle(imageName, draft);
+  const refusal =
+    standingRefusal(image, fleet.standing, draft) ??
+    refuseReleaseGap(image, request.strategy, draft.work, fleet.images);
+  if (refusal !== undefined) return refusal;
 
   const seed = request.seed ?? image.digest;
   const sizes = planWaves(request.waves, draft.work.length);
@@ -115,6 +123,19 @@ export function planRollout(request: PlanRequest, fleet: Fleet): PlanOutcome {
     );
   }
   return { kind: "planned", plan };
+}
+
+function standingRefusal(
+  image: FleetImage,
+  standing: ImageStanding | null,
+  { work }: Draft,
+): Refusal | undefined {
+  if (standing === null) return undefined;
+  return refuseStanding(
+    image,
+    standing,
+    work.map(site => site.baselineBefore),
+  );
 }
 
 type Selection =

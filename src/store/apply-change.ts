@@ -6,7 +6,6 @@ import type { EventRecord, NewEvent, StoreChange } from "./ports.ts";
 import {
   deniedImageToRow,
   eventToRow,
-  imageKeyToRow,
   imageToRow,
   machineToRow,
   rolloutToRow,
@@ -15,6 +14,7 @@ import {
   toNumber,
 } from "./rows.ts";
 import type { Schema } from "./schema.ts";
+import { insertKeyList, lowerReleaseFloor, raiseReleaseFloor } from "./trust.ts";
 
 type Db = Transaction<Schema>;
 
@@ -70,14 +70,24 @@ export async function applyChange(db: Db, change: StoreChange): Promise<ChangeOu
       return presentIf(
         (await db.deleteFrom("tokens").where("id", "=", change.id).executeTakeFirst()).numDeletedRows,
       );
-    case "insert-image-key":
-      await db.insertInto("image_keys").values(imageKeyToRow(change.key)).execute();
-      return APPLIED;
-    case "delete-image-key":
+    case "set-image-signer":
       return presentIf(
-        (await db.deleteFrom("image_keys").where("key_id", "=", change.keyId).executeTakeFirst())
-          .numDeletedRows,
+        (
+          await db
+            .updateTable("images")
+            .set({ key_id: change.keyId })
+            .where("digest", "=", change.digest)
+            .executeTakeFirst()
+        ).numUpdatedRows,
       );
+    case "insert-key-list":
+      await insertKeyList(db, change.keyList);
+      return APPLIED;
+    case "raise-release-floor":
+      await raiseReleaseFloor(db, change.floor);
+      return APPLIED;
+    case "lower-release-floor":
+      return (await lowerReleaseFloor(db, change)) ? APPLIED : { kind: "refused", reason: "stale" };
     case "append-event":
       return { kind: "applied", event: await appendEvent(db, change.event) };
   }

@@ -12,8 +12,9 @@ import type {
   StoreChange,
 } from "./ports.ts";
 import * as queries from "./queries.ts";
-import { rowToDeniedImage, rowToImageKey, rowToRollout, rowToToken } from "./rows.ts";
+import { rowToDeniedImage, rowToRollout, rowToToken } from "./rows.ts";
 import type { Schema } from "./schema.ts";
+import * as trust from "./trust.ts";
 
 type EventListener = (events: readonly EventRecord[]) => void;
 type CommitListener = (changes: readonly StoreChange[]) => void;
@@ -100,9 +101,12 @@ export class KyselyStore implements Store {
     return row === undefined ? undefined : rowToToken(row);
   }
 
-  async listImageKeys() {
-    const rows = await this.#db.selectFrom("image_keys").selectAll().orderBy("name").execute();
-    return rows.map(rowToImageKey);
+  listKeyLists() {
+    return trust.listKeyLists(this.#db);
+  }
+
+  listReleaseFloors() {
+    return trust.listReleaseFloors(this.#db);
   }
 
   listEvents(filter: EventFilter) {

@@ -3,11 +3,13 @@ import type { Kysely } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import { firstTables } from "./migrations/0001-first-tables.ts";
 import { rollouts } from "./migrations/0002-rollouts.ts";
+import { trust } from "./migrations/0003-trust.ts";
 
 /** Applied in the order of their names; a name that was released is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   "0001-first-tables": firstTables,
   "0002-rollouts": rollouts,
+  "0003-trust": trust,
 };
 
 /** Runs what has not run yet. @throws the first migration's error; what it did is rolled back */

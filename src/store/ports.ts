@@ -7,6 +7,7 @@ import type { UnknownPolicy } from "../agent/site/view.ts";
 import type { Architecture } from "../core/architecture.ts";
 import type { MacAddress } from "../core/mac.ts";
 import type { EpochMs } from "../core/time.ts";
+import type { SignedKeyList } from "../images/key-list.ts";
 import type { ImageDigest } from "../images/manifest.ts";
 import type { RolloutRecord } from "../rollout/rollout-record.ts";
 
@@ -53,8 +54,11 @@ export interface ImageRecord {
   readonly sizeBytes: number;
   /** Of the raw image without its zero chunks. */
   readonly dataBytes: number;
-  /** Which trusted key signed it. */
+  /** Which key signed it; another one once it was pushed again with a new signature. */
   readonly keyId: string;
+  readonly release: number;
+  /** The oldest release that it may replace by `ab`; 0: any. */
+  readonly minimumRelease: number;
   readonly pushedAt: EpochMs;
   readonly pushedBy: string;
 }
@@ -72,13 +76,23 @@ export interface TokenRecord {
   readonly expiresAt: EpochMs | null;
 }
 
-export interface ImageKeyRecord {
-  /** SHA-256 of the SPKI form, lower-case hexadecimal. */
-  readonly keyId: string;
-  readonly name: string;
-  readonly publicKeyPem: string;
-  readonly trustedAt: EpochMs;
-  readonly trustedBy: string;
+/** One version of the list of keys that may sign images; every version is kept. */
+export interface KeyListRecord {
+  readonly version: number;
+  readonly signed: SignedKeyList;
+  readonly publishedAt: EpochMs;
+  readonly publishedBy: string;
+}
+
+/** Below this release nothing with the image's name is rolled out or installed again. */
+export interface ReleaseFloorRecord {
+  readonly imageName: string;
+  readonly release: number;
+  /** The rollout that raised it, and whose machines may go back to what it recorded; null: set by hand. */
+  readonly rolloutId: string | null;
+  readonly reason: string;
+  readonly setAt: EpochMs;
+  readonly setBy: string;
 }
 
 export type EventSeverity = "info" | "warning" | "alarm";
@@ -119,8 +133,17 @@ export type StoreChange =
   | { readonly kind: "deny-image"; readonly denied: DeniedImageRecord }
   | { readonly kind: "insert-token"; readonly token: TokenRecord }
   | { readonly kind: "delete-token"; readonly id: string }
-  | { readonly kind: "insert-image-key"; readonly key: ImageKeyRecord }
-  | { readonly kind: "delete-image-key"; readonly keyId: string }
+  /** The same image, now vouched for by this key. */
+  | { readonly kind: "set-image-signer"; readonly digest: ImageDigest; readonly keyId: string }
+  /** Taken when somebody else published that version. */
+  | { readonly kind: "insert-key-list"; readonly keyList: KeyListRecord }
+  /** A floor that is as high already stays as it is. */
+  | { readonly kind: "raise-release-floor"; readonly floor: ReleaseFloorRecord }
+  | {
+      readonly kind: "lower-release-floor";
+      readonly floor: ReleaseFloorRecord;
+      readonly expectedRelease: number;
+    }
   | { readonly kind: "append-event"; readonly event: NewEvent };
 
 /** Nothing of a commit is kept unless all of it is. */
@@ -183,7 +206,9 @@ export interface Store {
   listDeniedImages(): Promise<DeniedImageRecord[]>;
   listTokens(): Promise<TokenRecord[]>;
   findTokenByHash(secretHash: string): Promise<TokenRecord | undefined>;
-  listImageKeys(): Promise<ImageKeyRecord[]>;
+  /** Oldest first. */
+  listKeyLists(): Promise<KeyListRecord[]>;
+  listReleaseFloors(): Promise<ReleaseFloorRecord[]>;
   listEvents(filter: EventFilter): Promise<EventRecord[]>;
 
   /** Resolves after fsync. Commits of the same moment may share one fsync. */

@@ -9,7 +9,6 @@ import type {
   DeniedImageRecord,
   EventRecord,
   EventSeverity,
-  ImageKeyRecord,
   ImageRecord,
   Role,
   SiteRecord,
@@ -18,7 +17,6 @@ import type {
 import type {
   DeniedImagesTable,
   EventsTable,
-  ImageKeysTable,
   ImagesTable,
   MachinesTable,
   RolloutsTable,
@@ -123,6 +121,8 @@ export function imageToRow(image: ImageRecord): ImagesTable {
     size_bytes: image.sizeBytes,
     data_bytes: image.dataBytes,
     key_id: image.keyId,
+    release: image.release,
+    minimum_release: image.minimumRelease,
     pushed_at: image.pushedAt,
     pushed_by: image.pushedBy,
   };
@@ -137,6 +137,8 @@ export function rowToImage(row: Selectable<ImagesTable>): ImageRecord {
     sizeBytes: toNumber(row.size_bytes),
     dataBytes: toNumber(row.data_bytes),
     keyId: row.key_id,
+    release: toNumber(row.release),
+    minimumRelease: toNumber(row.minimum_release),
     pushedAt: toNumber(row.pushed_at),
     pushedBy: row.pushed_by,
   };
@@ -184,26 +186,6 @@ export function rowToToken(row: Selectable<TokensTable>): TokenRecord {
     secretHash: row.secret_hash,
     createdAt: toNumber(row.created_at),
     expiresAt: toNumberOrNull(row.expires_at),
-  };
-}
-
-export function imageKeyToRow(key: ImageKeyRecord): ImageKeysTable {
-  return {
-    key_id: key.keyId,
-    name: key.name,
-    public_key_pem: key.publicKeyPem,
-    trusted_at: key.trustedAt,
-    trusted_by: key.trustedBy,
-  };
-}
-
-export function rowToImageKey(row: Selectable<ImageKeysTable>): ImageKeyRecord {
-  return {
-    keyId: row.key_id,
-    name: row.name,
-    publicKeyPem: row.public_key_pem,
-    trustedAt: toNumber(row.trusted_at),
-    trustedBy: row.trusted_by,
   };
 }
 

@@ -60,6 +60,8 @@ export interface ImagesTable {
   size_bytes: Bigint;
   data_bytes: Bigint;
   key_id: string;
+  release: Bigint;
+  minimum_release: Bigint;
   pushed_at: Bigint;
   pushed_by: string;
 }
@@ -73,12 +75,22 @@ export interface TokensTable {
   expires_at: Bigint | null;
 }
 
-export interface ImageKeysTable {
-  key_id: string;
-  name: string;
-  public_key_pem: string;
-  trusted_at: Bigint;
-  trusted_by: string;
+/** One row a version: a list is never changed. */
+interface KeyListsTable {
+  version: Bigint;
+  list_text: string;
+  signature: string | null;
+  published_at: Bigint;
+  published_by: string;
+}
+
+export interface ReleaseFloorsTable {
+  image_name: string;
+  release: Bigint;
+  rollout_id: string | null;
+  reason: string;
+  set_at: Bigint;
+  set_by: string;
 }
 
 /** `state_kind` is for people with a database shell; `is_open` (1 or 0) is what queries ask. */
@@ -141,7 +153,8 @@ export interface Schema {
   rollout_images: RolloutImagesTable;
   denied_images: DeniedImagesTable;
   tokens: TokensTable;
-  image_keys: ImageKeysTable;
+  key_lists: KeyListsTable;
+  release_floors: ReleaseFloorsTable;
   events: EventsTable;
   counters: CountersTable;
 }

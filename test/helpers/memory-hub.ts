@@ -14,7 +14,7 @@ export class MemoryHub implements HubLink {
       siteId: "s-1",
       siteName: "local",
       unknown: this.unknown,
-      imageKeys: [],
+      keyLists: [],
       machines: [...this.machines.values()].map(siteMachineOf),
     };
   }

@@ -115,6 +115,8 @@ export function imageRecord(overrides: Partial<ImageRecord> = {}): ImageRecord {
     sizeBytes: 4096,
     dataBytes: 4096,
     keyId: "k".repeat(64),
+    release: 1,
+    minimumRelease: 0,
     pushedAt: NOW,
     pushedBy: "ci",
     ...overrides,

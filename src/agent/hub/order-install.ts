@@ -1,11 +1,11 @@
 /** Decides whether a machine may be ordered to install an image. What is refused here never reaches the machine. */
-
 import type { Architecture } from "../../core/architecture.ts";
 import { formatBytes, shortDigest } from "../../core/bytes.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { formatDuration } from "../../core/time.ts";
 import type { ImageDigest } from "../../images/manifest.ts";
+import { type ImageStanding, refuseStanding } from "../../rollout/image-standing.ts";
 import type { Disk } from "../protocol.ts";
 import { type MachineEvent, machineEvent } from "./machine-event.ts";
 import type { InstallIntent, MachineRecord } from "./machine-record.ts";
@@ -18,6 +18,7 @@ export interface InstallableImage {
   readonly architecture: Architecture;
   /** Of the raw image. */
   readonly sizeBytes: number;
+  readonly release: number;
 }
 
 export interface InstallRequest {
@@ -42,6 +43,10 @@ export interface InstallOrderInput {
   readonly image: InstallableImage;
   readonly request: InstallRequest;
   readonly denied: readonly DeniedImage[];
+  /** Null: an image that is never refused for its signature or its release, as the way back is not. */
+  readonly standing: ImageStanding | null;
+  /** What the machine's site runs. */
+  readonly baseline: ImageDigest | null;
   readonly createdBy: string;
   readonly now: EpochMs;
   readonly intentId: string;
@@ -50,7 +55,11 @@ export interface InstallOrderInput {
 /** @returns the machine with its new intent, one revision further; or why not */
 export function orderInstall(input: InstallOrderInput): InstallDecision {
   const { machine, image, request, now } = input;
-  const refusal = refuseState(machine, now) ?? refuseDenied(input) ?? refuseHardware(machine, image, request);
+  const refusal =
+    refuseState(machine, now) ??
+    refuseDenied(input) ??
+    refuseImage(input) ??
+    refuseHardware(machine, image, request);
   if (refusal !== undefined) return refusal;
 
   const intent: InstallIntent = {
@@ -115,6 +124,10 @@ function refuseDenied({ machine, image, denied }: InstallOrderInput): InstallDec
     reason: `${image.name}:${image.version} is denied ${fleet === undefined ? `on ${machine.name}` : "fleet-wide"}: ${reason}`,
     advice: "Push an image without that fault, or choose another with: drp images list",
   };
+}
+
+function refuseImage({ image, standing, baseline }: InstallOrderInput): InstallDecision | undefined {
+  return standing === null ? undefined : refuseStanding(image, standing, [baseline]);
 }
 
 function refuseHardware(

@@ -1,17 +1,16 @@
 /** Files that the machine agent reads: what the ramdisk was built with, and what an install left on drp-data. */
 import { z } from "zod";
+import { signedKeyListsSchema } from "../../images/key-list.ts";
 import { updateReportSchema } from "../protocol.ts";
 
-const imageKeysSchema = z.array(z.object({ keyId: z.string(), publicKeyPem: z.string() }));
-
 /** /etc/drp/fleet.json of the ramdisk: whom it believes. */
-export const fleetTrustSchema = z.object({ caPem: z.string().min(1), imageKeys: imageKeysSchema });
+export const fleetTrustSchema = z.object({ caPem: z.string().min(1), keyLists: signedKeyListsSchema });
 export type FleetTrust = z.infer<typeof fleetTrustSchema>;
 
 /** /usr/lib/drp/build.json of the ramdisk. */
 export const buildInfoSchema = z.object({ builtAt: z.iso.datetime() });
 
-/** /drp-data/drp/machine.json: who the installed machine is. Its key and certificate lie beside it. */
+/** /drp-data/drp/machine.json: who the installed machine is. Its key, its certificate and the key lists lie beside it. */
 export const machineConfigSchema = z.object({
   /** The machine channel. */
   siteUrl: z.url(),
@@ -21,9 +20,11 @@ export const machineConfigSchema = z.object({
   machineName: z.string().min(1),
   installGeneration: z.int().positive(),
   caPem: z.string().min(1),
-  imageKeys: imageKeysSchema,
 });
 export type MachineConfig = z.infer<typeof machineConfigSchema>;
+
+/** /drp-data/drp/key-lists.json: whom the machine believes; grows with each list that the site brings. */
+export const KEY_LISTS = "key-lists.json";
 
 export const bootCountSchema = z.object({ bootCount: z.int().positive(), bootId: z.string().min(1) });
 

@@ -34,6 +34,7 @@ async function runMachineInstall(): Promise<number> {
     await installMachine({
       arguments: installArguments,
       fleet,
+      builtAt: Date.parse(builtAt),
       inventory: await readInventory(),
       bootId: await readBootId(),
       loaderFolder: "/usr/lib/drp/loader",

@@ -6,6 +6,7 @@ import { DrpError } from "../../core/errors.ts";
 import { mintId, type RandomBytes } from "../../core/ids.ts";
 import type { MacAddress } from "../../core/mac.ts";
 import type { Clock, EpochMs } from "../../core/time.ts";
+import type { SignedKeyList } from "../../images/key-list.ts";
 import type {
   Heartbeat,
   HeartbeatAnswer,
@@ -144,6 +145,12 @@ export class MachineDesk {
     return intent?.image === image || target?.image === image;
   }
 
+  /** @throws {DrpError} machine.unknown */
+  keyLists(keyFingerprint: string): readonly SignedKeyList[] {
+    this.#machineByKey(keyFingerprint);
+    return this.#hub.view().keyLists;
+  }
+
   async progress(keyFingerprint: string, progress: InstallProgress): Promise<void> {
     const { id } = this.#machineByKey(keyFingerprint);
     await this.#hub.report([{ kind: "install-progress", at: this.#clock(), machineId: id, progress }]);
@@ -155,6 +162,8 @@ export class MachineDesk {
     const { target } = this.#machineByKey(keyFingerprint);
     return {
       target,
+      // The chain begins with list 1 and has no gap.
+      keyListVersion: this.#hub.view().keyLists.length,
       acknowledged: { bootCount: heartbeat.bootCount, seq: heartbeat.seq },
       intervalSeconds: HEARTBEAT_INTERVAL_SECONDS,
     };

@@ -2,9 +2,9 @@
  * What a site and the hub tell each other. The hub gives a view (what this site should want, small enough to keep on the
  * site's disk while the WAN is down); the site gives reports (what happened, each one a fact with its time).
  */
-
 import type { MacAddress } from "../../core/mac.ts";
 import type { EpochMs } from "../../core/time.ts";
+import type { SignedKeyList } from "../../images/key-list.ts";
 import type { InstallIntent } from "../hub/machine-record.ts";
 import type { Heartbeat, InstallProgress, Inventory, MachineTarget } from "../protocol.ts";
 
@@ -25,17 +25,12 @@ export interface SiteMachine {
   readonly quarantineReason: string | null;
 }
 
-/** A key whose signature on an image counts, as machines are told of it. */
-export interface ImageKey {
-  readonly keyId: string;
-  readonly publicKeyPem: string;
-}
-
 export interface SiteView {
   readonly siteId: string;
   readonly siteName: string;
   readonly unknown: UnknownPolicy;
-  readonly imageKeys: readonly ImageKey[];
+  /** Who may sign images: every version of the list, oldest first. */
+  readonly keyLists: readonly SignedKeyList[];
   readonly machines: readonly SiteMachine[];
 }
 

@@ -1,86 +1,103 @@
 import { DrpError } from "../../core/errors.ts";
+import { type KeyChain, newestKeyList } from "../../images/key-chain.ts";
+import { unsignedKeyList } from "../../images/key-list.ts";
 import { parseTrustedKey } from "../../images/keys.ts";
-import type { ImageKeyRecord } from "../../store/ports.ts";
-import { audit } from "../audit.ts";
+import { nextKeyList } from "../../images/next-key-list.ts";
+import type { KeyListRecord } from "../../store/ports.ts";
 import type { ApiDeps } from "../deps.ts";
-import { defineRoute, EMPTY, json, type Route } from "../route.ts";
-import { imageKeySchema, pageOf, trustImageKeySchema } from "../wire.ts";
+import { publishKeyLists, readKeyChain } from "../image-trust.ts";
+import { defineRoute, json, type Route } from "../route.ts";
+import {
+  type ImageKey,
+  imageKeySchema,
+  keyListSchema,
+  pageOf,
+  publishKeyListsSchema,
+  trustImageKeySchema,
+} from "../wire.ts";
 
-/** The keys whose signatures make an image acceptable. */
+/** The keys whose signatures make an image acceptable, and the chain of lists that they stand in. */
 export function imageKeyRoutes({ store, clock }: ApiDeps): Route[] {
+  const listKeys = async (): Promise<ImageKey[]> => {
+    const records = await store.listKeyLists();
+    return keysOf(await readKeyChain(store), records);
+  };
   return [
     defineRoute({
       method: "get",
       path: "/api/v1/image-keys",
       role: "viewer",
-      summary: "Lists the keys that may sign images",
+      summary: "Lists the keys that may sign images: those of the newest key list",
       status: 200,
       answer: pageOf(imageKeySchema),
-      handle: async () => json({ items: await store.listImageKeys(), next: null }),
+      handle: async () => json({ items: await listKeys(), next: null }),
     }),
     defineRoute({
       method: "post",
       path: "/api/v1/image-keys",
       role: "admin",
-      summary: "Trusts a public Ed25519 key to sign images",
+      summary:
+        "Trusts the fleet's first key; every later one comes in a key list that a trusted key has signed",
       body: trustImageKeySchema,
       status: 201,
       answer: imageKeySchema,
       handle: async ({ body, caller }) => {
         const { keyId, publicKeyPem } = parseTrustedKey(body.publicKeyPem);
-        const key: ImageKeyRecord = {
-          keyId,
-          name: body.name,
-          publicKeyPem,
-          trustedAt: clock(),
-          trustedBy: caller.name,
-        };
-        const outcome = await store.commit([
-          { kind: "insert-image-key", key },
-          audit({
-            kind: "image-key.trusted",
-            at: key.trustedAt,
-            caller,
-            did: `trusts key ${key.name} to sign images`,
-            facts: { keyId },
-          }),
-        ]);
-        if (outcome.kind === "conflict") {
+        const now = clock();
+        const chain = await readKeyChain(store);
+        if (chain.length > 0) {
           throw new DrpError(
-            "name.taken",
-            `key ${keyId} is trusted already, or another one is called ${key.name}`,
-            {
-              advice: "See which there are: drp images keys list",
-            },
+            "key-list.rejected",
+            `the fleet has key list ${chain.length}: another key is trusted only by a list that one of its keys has signed`,
+            { advice: "drp images keys rotate --add NEW.pub --sign-with OLD.key" },
           );
         }
-        return json(key);
+        const expiresAt = body.expiresAt ?? null;
+        const next = nextKeyList(chain, {
+          add: [{ keyId, name: body.name, publicKeyPem, expiresAt }],
+          retire: [],
+          now,
+        });
+        if (next.kind === "refused")
+          throw new DrpError("key-list.rejected", next.reason, { advice: next.advice });
+        await publishKeyLists(store, [unsignedKeyList(next.list)], caller, now);
+        return json((await listKeys()).find(key => key.keyId === keyId));
       },
     }),
     defineRoute({
-      method: "delete",
-      path: "/api/v1/image-keys/{key}",
+      method: "get",
+      path: "/api/v1/image-key-lists",
+      role: "viewer",
+      summary: "Lists every version of the key list, oldest first",
+      status: 200,
+      answer: pageOf(keyListSchema),
+      handle: async () =>
+        json({
+          items: (await store.listKeyLists()).map(({ signed, ...record }) => ({ ...signed, ...record })),
+          next: null,
+        }),
+    }),
+    defineRoute({
+      method: "post",
+      path: "/api/v1/image-key-lists",
       role: "admin",
-      summary: "Trusts a key no longer; images that were pushed before stay",
-      status: 204,
-      handle: async ({ param, caller }) => {
-        const key = (await store.listImageKeys()).find(({ keyId, name }) =>
-          [keyId, name].includes(param("key")),
-        );
-        if (key === undefined)
-          throw new DrpError("not-found", `no trusted key has the id or name ${param("key")}`);
-        await store.commit([
-          { kind: "delete-image-key", keyId: key.keyId },
-          audit({
-            kind: "image-key.removed",
-            at: clock(),
-            caller,
-            did: `trusts key ${key.name} no longer`,
-            facts: { keyId: key.keyId },
-          }),
-        ]);
-        return EMPTY;
+      summary: "Publishes the next key lists; each must be signed by a key of the one before it",
+      body: publishKeyListsSchema,
+      status: 201,
+      answer: pageOf(imageKeySchema),
+      handle: async ({ body, caller }) => {
+        await publishKeyLists(store, body.lists, caller, clock());
+        return json({ items: await listKeys(), next: null });
       },
     }),
   ];
+}
+
+/** Trusted since the list that brought the key first, by whom published that. */
+function keysOf(chain: KeyChain, records: readonly KeyListRecord[]): ImageKey[] {
+  return (newestKeyList(chain)?.keys ?? []).map(key => {
+    const first = chain.findIndex(({ list }) => list.keys.some(({ keyId }) => keyId === key.keyId));
+    const record = records[first];
+    return { ...key, trustedAt: record?.publishedAt ?? 0, trustedBy: record?.publishedBy ?? "" };
+  });
 }

@@ -3,6 +3,7 @@ import { openIntent } from "../../agent/hub/machine-record.ts";
 import { orderInstall } from "../../agent/hub/order-install.ts";
 import { DrpError } from "../../core/errors.ts";
 import { mintId } from "../../core/ids.ts";
+import { loadImageStanding } from "../../rollout/io/load-image-standing.ts";
 import { audit } from "../audit.ts";
 import { cancelInstall } from "../cancel-install.ts";
 import { compareAndSet } from "../compare-and-set.ts";
@@ -26,6 +27,9 @@ export function installRoutes({ store, clock, randomBytes }: ApiDeps): Route[] {
       handle: async ({ param, body, caller, expectedRevision }) => {
         const image = await requireImage(store, body.image);
         const denied = await store.listDeniedImages();
+        const standing = await loadImageStanding(store, image, clock());
+        const { siteId } = await requireMachine(store, param("machine"));
+        const baseline = (await store.findSite(siteId))?.baseline ?? null;
         const machine = await compareAndSet<MachineRecord>({
           store,
           expectedRevision,
@@ -36,6 +40,8 @@ export function installRoutes({ store, clock, randomBytes }: ApiDeps): Route[] {
               image,
               request: body,
               denied,
+              standing,
+              baseline,
               createdBy: caller.name,
               now: clock(),
               intentId: mintId("i", randomBytes),

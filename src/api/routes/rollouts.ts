@@ -25,7 +25,7 @@ export function rolloutRoutes(deps: ApiDeps): Route[] {
       status: 200,
       answer: rolloutPlanSchema,
       handle: async ({ body }) => {
-        const outcome = await planFromStore(store, body);
+        const outcome = await planFromStore(store, body, deps.clock());
         if (outcome.kind === "refused") throw refused(outcome);
         return json(outcome.plan);
       },

@@ -76,6 +76,7 @@ export function changesOfStep(step: StepResult, context: StepContext): StoreChan
 
   if (step.rollout !== before) {
     changes.push({ kind: "update-rollout", rollout: step.rollout, expectedRevision: before.revision });
+    changes.push(...raiseFloor(step.rollout, context));
   }
   for (const old of context.machines) {
     const machine = machines.get(old.id);
@@ -90,6 +91,21 @@ export function changesOfStep(step: StepResult, context: StepContext): StoreChan
     changes.push({ kind: "update-site", site: changed, expectedRevision: old.revision });
   }
   return [...changes, ...events.map(event => ({ kind: "append-event", event }) as const)];
+}
+
+/** What the fleet has taken up must not be replaced by older releases. A single machine's rollout says nothing of the fleet. */
+function raiseFloor({ id, plan, state }: RolloutRecord, { images, now }: StepContext): StoreChange[] {
+  const image = images.get(plan.image);
+  if (state.kind !== "done" || plan.machine !== undefined || image === undefined) return [];
+  const floor = {
+    imageName: image.name,
+    release: image.release,
+    rolloutId: id,
+    reason: `rollout ${id} of ${plan.imageName} is done`,
+    setAt: now,
+    setBy: `rollout ${id}`,
+  };
+  return [{ kind: "raise-release-floor", floor }];
 }
 
 /** An order of this rollout that is still open gives way to the new one; a second attempt goes on with the first's order. */
@@ -114,6 +130,8 @@ function orderReinstall(
     },
     // The engine has judged the new image already, and the way back is never refused.
     denied: [],
+    standing: null,
+    baseline: null,
     createdBy,
     now,
     intentId: mintId("i", randomBytes),

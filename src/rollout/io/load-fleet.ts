@@ -1,14 +1,20 @@
 /** Reads from the store what a plan or a step is decided from. */
 import type { MachineRecord } from "../../agent/hub/machine-record.ts";
+import type { EpochMs } from "../../core/time.ts";
 import type { Store } from "../../store/ports.ts";
 import type { Fleet } from "../plan.ts";
 import type { Refusal } from "../refusal.ts";
+import { loadImageStanding } from "./load-image-standing.ts";
 
 /** Rows in one read. */
 const PAGE = 500;
 
 /** @param imageReference digest, unique prefix, NAME:VERSION or unique version; a refusal when several images fit */
-export async function loadFleet(store: Store, imageReference: string): Promise<Fleet | Refusal> {
+export async function loadFleet(
+  store: Store,
+  imageReference: string,
+  now: EpochMs,
+): Promise<Fleet | Refusal> {
   const [image, ...others] = await store.findImages(imageReference);
   if (others.length > 0) {
     return {
@@ -32,6 +38,7 @@ export async function loadFleet(store: Store, imageReference: string): Promise<F
     machines: await readMachines(store),
     deniedImages: await store.listDeniedImages(),
     openRollouts: await readOpenRollouts(store),
+    standing: image === undefined ? null : await loadImageStanding(store, image, now),
   };
 }
 

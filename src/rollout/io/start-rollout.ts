@@ -1,6 +1,6 @@
 /** Starts a rollout: plan, record and first event, in one commit that fails when somebody was faster. */
 import { mintId, type RandomBytes } from "../../core/ids.ts";
-import type { Clock } from "../../core/time.ts";
+import type { Clock, EpochMs } from "../../core/time.ts";
 import type { Store } from "../../store/ports.ts";
 import { createRollout } from "../create-rollout.ts";
 import { type PlanOutcome, type PlanRequest, planRollout } from "../plan.ts";
@@ -12,8 +12,8 @@ import { loadFleet } from "./load-fleet.ts";
 const MAX_TRIES = 3;
 
 /** Changes nothing. */
-export async function planFromStore(store: Store, request: PlanRequest): Promise<PlanOutcome> {
-  const fleet = await loadFleet(store, request.image);
+export async function planFromStore(store: Store, request: PlanRequest, now: EpochMs): Promise<PlanOutcome> {
+  const fleet = await loadFleet(store, request.image, now);
   return "kind" in fleet ? fleet : planRollout(request, fleet);
 }
 
@@ -24,7 +24,7 @@ export async function startRollout(
 ): Promise<{ readonly kind: "started"; readonly rollout: RolloutRecord } | Refusal> {
   const { store, clock, randomBytes } = deps;
   for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-    const outcome = await planFromStore(store, request);
+    const outcome = await planFromStore(store, request, clock());
     if (outcome.kind === "refused") return outcome;
     const start = { id: mintId("r", randomBytes), startedBy, now: clock() };
     const { rollout, event } = createRollout(outcome.plan, start);

@@ -8,6 +8,7 @@ const image = {
   version: "v1",
   architecture: "amd64",
   sizeBytes: 512 * 1024 ** 2,
+  release: 1,
 } as const;
 const request = { diskPath: null, wipe: false, expiresInMinutes: 60, maxAttempts: 3 };
 const order = (change: Parameters<typeof machineWith>[0], other: object = {}) =>
@@ -16,6 +17,8 @@ const order = (change: Parameters<typeof machineWith>[0], other: object = {}) =>
     image,
     request,
     denied: [],
+    standing: null,
+    baseline: null,
     createdBy: "admin",
     now: 1000,
     intentId: "i-9",

@@ -11,11 +11,13 @@ import { CHUNK_BYTES } from "../../../src/images/manifest.ts";
 import { inventoryWith, MAC } from "../../helpers/machines.ts";
 import { fakeLoader } from "../../images/disk/loader-files.ts";
 import { needTools, runTool, TemporaryFolder } from "../../images/disk/system-tools.ts";
+import { firstKeyList } from "../../images/key-lists.ts";
 import { createTestImage, type TestImage } from "./helpers/test-image.ts";
 import { TestSite } from "./helpers/test-site.ts";
 
 const MIB = 1024 * 1024;
 const SLOT_A = 66 * MIB;
+const BUILT_AT = Date.parse("2026-01-01T00:00:00Z");
 const BOOT_ID = "01234567-89ab-4def-8123-456789abcdef";
 
 describe("drp machine install", () => {
@@ -74,7 +76,8 @@ describe("drp machine install", () => {
         bootToken: "t".repeat(32),
         bootMac: MAC as MacAddress,
       },
-      fleet: { caPem: site.caPem, imageKeys: [image.trustedKey] },
+      fleet: { caPem: site.caPem, keyLists: firstKeyList(image.trustedKey) },
+      builtAt: BUILT_AT,
       inventory: inventoryWith({ firmware: "uefi", disks: [disk] }),
       bootId: BOOT_ID,
       loaderFolder: folder.path,
@@ -158,7 +161,10 @@ describe("drp machine install", () => {
       machineName: "till-1",
       installGeneration: 3,
       caPem: site.caPem,
-      imageKeys: [image.trustedKey],
+    });
+    expect(JSON.parse(readDataFile(disk, data, "/drp/key-lists.json"))).toEqual({
+      builtAt: BUILT_AT,
+      lists: firstKeyList(image.trustedKey),
     });
     expect(readDataFile(disk, data, "/drp/machine.key")).toContain("BEGIN PRIVATE KEY");
     expect(readDataFile(disk, data, "/drp/machine.crt")).toContain("BEGIN CERTIFICATE");

@@ -4,7 +4,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createMachineKey } from "../../../src/agent/machine/io/machine-key.ts";
 import { keepReporting } from "../../../src/agent/machine/io/run.ts";
 import { stageData } from "../../../src/agent/machine/io/stage-data.ts";
+import { encodeKeyListFile } from "../../../src/images/io/key-list-file.ts";
 import { TemporaryFolder } from "../../images/disk/system-tools.ts";
+import { firstKeyList } from "../../images/key-lists.ts";
 import { DiskFile } from "./helpers/machine-disk.ts";
 import { createTestImage, type TestImage } from "./helpers/test-image.ts";
 import { TestSite } from "./helpers/test-site.ts";
@@ -36,9 +38,9 @@ describe("drp machine run", () => {
       machineName: "till-1",
       installGeneration: 3,
       caPem: site.caPem,
-      imageKeys: [image.trustedKey],
     };
-    await stageData(folder.path, config, await createMachineKey(), image.signed);
+    const keyLists = encodeKeyListFile(0, firstKeyList(image.trustedKey));
+    await stageData(folder.path, { config, key: await createMachineKey(), signed: image.signed, keyLists });
     disk = new DiskFile(folder.path, image);
   });
 

@@ -8,8 +8,10 @@ import { stageData } from "../../../src/agent/machine/io/stage-data.ts";
 import type { Heartbeat, MachineTarget } from "../../../src/agent/protocol.ts";
 import { writeSlotConfig } from "../../../src/images/io/boot-volume.ts";
 import { encodeChunk } from "../../../src/images/io/chunk-codec.ts";
+import { encodeKeyListFile } from "../../../src/images/io/key-list-file.ts";
 import { CHUNK_BYTES } from "../../../src/images/manifest.ts";
 import { TemporaryFolder } from "../../images/disk/system-tools.ts";
+import { firstKeyList } from "../../images/key-lists.ts";
 import { DiskFile } from "./helpers/machine-disk.ts";
 import { createTestImage, type TestImage } from "./helpers/test-image.ts";
 import { TestSite } from "./helpers/test-site.ts";
@@ -44,9 +46,9 @@ describe("an update", () => {
       machineName: "till-1",
       installGeneration: 1,
       caPem: site.caPem,
-      imageKeys: [v1.trustedKey, v2.trustedKey],
     };
-    await stageData(folder.path, config, await createMachineKey(), v1.signed);
+    const keyLists = encodeKeyListFile(0, firstKeyList(v1.trustedKey, v2.trustedKey));
+    await stageData(folder.path, { config, key: await createMachineKey(), signed: v1.signed, keyLists });
     offer(v2);
     site.answerHeartbeat = ({ bootCount, seq }) => ({
       acknowledged: { bootCount, seq },
@@ -187,9 +189,8 @@ describe("an update", () => {
       },
       2,
     );
-    const machineJson = join(folder.path, "drp/machine.json");
-    const config = JSON.parse(readFileSync(machineJson, "utf8"));
-    writeFileSync(machineJson, JSON.stringify({ ...config, imageKeys: [bad.trustedKey] }));
+    const lists = encodeKeyListFile(0, firstKeyList(bad.trustedKey));
+    writeFileSync(join(folder.path, "drp/key-lists.json"), lists);
     offer(bad);
     await boot(never);
     expect(await boot(never)).toBe("rebooted");

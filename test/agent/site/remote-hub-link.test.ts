@@ -10,10 +10,13 @@ import { HubClient } from "../../../src/agent/site/io/hub-client.ts";
 import { RemoteHubLink } from "../../../src/agent/site/io/remote-hub-link.ts";
 import { MachineDesk } from "../../../src/agent/site/machine-desk.ts";
 import type { SiteReport } from "../../../src/agent/site/view.ts";
+import type { SignedKeyList } from "../../../src/images/key-list.ts";
 import { openSqliteStore } from "../../../src/store/open-sqlite.ts";
 import type { Store } from "../../../src/store/ports.ts";
 import { type Fleet, openFleet } from "../../helpers/fleet.ts";
 import { heartbeatWith, intentWith, inventoryWith, KEY, MAC } from "../../helpers/machines.ts";
+import { makeKey } from "../../images/bundles.ts";
+import { firstKeyList, signedKeyList } from "../../images/key-lists.ts";
 import { machineRecord, macOf, NOW, siteRecord } from "../../store/records.ts";
 
 const BOOT_ID = "11111111-1111-4111-8111-111111111111";
@@ -139,14 +142,38 @@ test("what a site reports reaches the hub, and what changes at the hub reaches t
   await store.commit([{ kind: "update-machine", machine: assigned, expectedRevision: 1 }]);
   await vi.waitFor(() => expect(link.view().machines[0]?.intent).toEqual(intent), 1000);
   expect(changed).toHaveBeenCalled();
-  await store.commit([
-    {
-      kind: "insert-image-key",
-      key: { keyId: "k1", name: "ci", publicKeyPem: "PEM", trustedAt: NOW, trustedBy: "ops" },
-    },
-  ]);
-  await vi.waitFor(() => expect(link.view().imageKeys).toEqual([{ keyId: "k1", publicKeyPem: "PEM" }]), 1000);
+  const [first] = firstKeyList(makeKey());
+  if (first === undefined) throw new Error("a chain of one");
+  await publish(1, first);
+  await vi.waitFor(() => expect(link.view().keyLists).toEqual([first]), 1000);
 });
+
+test("a hub in wrong hands cannot bring a key of its own: the site goes on with the lists that it knows, and says so", async () => {
+  const link = await openLink();
+  await heard(link);
+  const [old, next, foreign] = [makeKey(), makeKey(), makeKey()];
+  const [first] = firstKeyList(old);
+  if (first === undefined) throw new Error("a chain of one");
+  const second = signedKeyList(2, [next], old);
+  await publish(1, first);
+  await publish(2, second);
+  await vi.waitFor(() => expect(link.view().keyLists).toEqual([first, second]), 1000);
+  await publish(3, signedKeyList(3, [foreign], foreign));
+  await vi.waitFor(
+    () =>
+      expect(refusals.map(String).join()).toContain(
+        `key list 3 is signed by key ${foreign.keyId.slice(0, 16)}, which list 2 does not have: the old list signs the new`,
+      ),
+    1000,
+  );
+  expect(link.view().keyLists).toEqual([first, second]);
+});
+
+function publish(version: number, signed: SignedKeyList) {
+  return store.commit([
+    { kind: "insert-key-list", keyList: { version, signed, publishedAt: NOW, publishedBy: "ops" } },
+  ]);
+}
 
 test("with the WAN down machines register, install and beat; after it all arrives once and in order", async () => {
   await store.commit([

@@ -1,5 +1,4 @@
 /** A made-up fleet: machines that behave as they are told, driven through stepRollout and checked after every step. */
-
 import { checkRollout } from "../../../src/rollout/check.ts";
 import { createRollout } from "../../../src/rollout/create-rollout.ts";
 import type { FleetImage, FleetMachine, FleetSite, Running } from "../../../src/rollout/fleet.ts";
@@ -14,7 +13,16 @@ export const V2 = `sha256:${"2".repeat(64)}`;
 const MIB = 1024 ** 2;
 
 export function imageWith(change: Partial<FleetImage> = {}): FleetImage {
-  return { digest: V2, name: "app", version: "v2", architecture: "amd64", sizeBytes: 256 * MIB, ...change };
+  return {
+    digest: V2,
+    name: "app",
+    version: "v2",
+    architecture: "amd64",
+    sizeBytes: 256 * MIB,
+    release: 2,
+    minimumRelease: 0,
+    ...change,
+  };
 }
 
 export function siteWith(name: string, change: Partial<FleetSite> = {}): FleetSite {
@@ -64,7 +72,7 @@ export function requestWith(change: Partial<PlanRequest> = {}): PlanRequest {
 }
 
 export function fleetWith(change: Partial<Fleet> = {}): Fleet {
-  const v1 = imageWith({ digest: V1, version: "v1" });
+  const v1 = imageWith({ digest: V1, version: "v1", release: 1 });
   return {
     image: imageWith(),
     images: new Map([v1, imageWith()].map(image => [image.digest, image])),
@@ -72,6 +80,7 @@ export function fleetWith(change: Partial<Fleet> = {}): Fleet {
     machines: [machineIn("berlin", "b1"), machineIn("berlin", "b2"), machineIn("rome", "r1")],
     deniedImages: [],
     openRollouts: [],
+    standing: null,
     ...change,
   };
 }

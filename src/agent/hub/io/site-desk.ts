@@ -6,8 +6,9 @@
 import { DrpError } from "../../../core/errors.ts";
 import type { MacAddress } from "../../../core/mac.ts";
 import type { EpochMs } from "../../../core/time.ts";
+import type { SignedKeyList } from "../../../images/key-list.ts";
 import type { NewEvent, SiteRecord, Store, StoreChange } from "../../../store/ports.ts";
-import type { HubLink, ImageKey, SiteMachine, SiteReport, SiteView } from "../../site/view.ts";
+import type { HubLink, SiteMachine, SiteReport, SiteView } from "../../site/view.ts";
 import type { NumberedReport } from "../../site-protocol.ts";
 import { applySiteReport } from "../apply-report.ts";
 import { severityOfBootEvent } from "../boot-event-severity.ts";
@@ -30,7 +31,8 @@ export class SiteDesk implements HubLink {
   readonly #store: Store;
   #site: SiteRecord;
   readonly #machines = new Map<string, SiteMachine>();
-  readonly #imageKeys = new Map<string, ImageKey>();
+  /** By version. */
+  readonly #keyLists = new Map<number, SignedKeyList>();
   #view: SiteView | undefined;
   #viewRevision: number;
   readonly #viewListeners = new Set<(view: SiteView) => void>();
@@ -81,7 +83,7 @@ export class SiteDesk implements HubLink {
       siteId: this.#site.id,
       siteName: this.#site.name,
       unknown: this.#site.unknown,
-      imageKeys: [...this.#imageKeys.values()],
+      keyLists: [...this.#keyLists.values()],
       machines: [...this.#machines.values()],
     };
     return this.#view;
@@ -154,7 +156,7 @@ export class SiteDesk implements HubLink {
       after = page.at(-1)?.name;
       if (page.length < PAGE_MACHINES) break;
     }
-    for (const key of await this.#store.listImageKeys()) this.#imageKeys.set(key.keyId, imageKeyOf(key));
+    for (const { version, signed } of await this.#store.listKeyLists()) this.#keyLists.set(version, signed);
     this.#site = (await this.#store.findSite(this.#site.id)) ?? this.#site;
   }
 
@@ -298,10 +300,8 @@ export class SiteDesk implements HubLink {
       }
       case "delete-machine":
         return this.#machines.delete(change.id);
-      case "insert-image-key":
-        return replace(this.#imageKeys, change.key.keyId, imageKeyOf(change.key));
-      case "delete-image-key":
-        return this.#imageKeys.delete(change.keyId);
+      case "insert-key-list":
+        return replace(this.#keyLists, change.keyList.version, change.keyList.signed);
       case "update-site": {
         if (change.site.id !== this.#site.id) return false;
         const before = this.#site;
@@ -316,12 +316,8 @@ export class SiteDesk implements HubLink {
 
 const NOTHING: Decided = { changes: [], causes: [] };
 
-function imageKeyOf({ keyId, publicKeyPem }: ImageKey): ImageKey {
-  return { keyId, publicKeyPem };
-}
-
 /** @returns whether that changed anything. Most reports of a machine change nothing that its site looks at. */
-function replace<T>(map: Map<string, T>, key: string, value: T): boolean {
+function replace<K, T>(map: Map<K, T>, key: K, value: T): boolean {
   if (JSON.stringify(map.get(key)) === JSON.stringify(value)) return false;
   map.set(key, value);
   return true;

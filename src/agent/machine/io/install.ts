@@ -6,9 +6,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { formatBytes } from "../../../core/bytes.ts";
 import { DrpError } from "../../../core/errors.ts";
+import type { EpochMs } from "../../../core/time.ts";
 import { planDisk } from "../../../images/disk-plan.ts";
 import type { LoaderFiles } from "../../../images/install-loader.ts";
 import { installDisk } from "../../../images/io/install-disk.ts";
+import { encodeKeyListFile, keysOnMachine } from "../../../images/io/key-list-file.ts";
+import { parseKeyChain } from "../../../images/key-chain.ts";
 import {
   type InstallOrder,
   type Inventory,
@@ -32,6 +35,8 @@ import { fetchTrustedImage } from "./trusted-image.ts";
 export interface InstallContext {
   readonly arguments: InstallArguments;
   readonly fleet: FleetTrust;
+  /** Of the ramdisk. */
+  readonly builtAt: EpochMs;
   readonly inventory: Inventory;
   readonly bootId: string;
   /** Holds boot.img, core.img, BOOTX64.EFI and grub.cfg. */
@@ -117,11 +122,11 @@ async function installImage(
   folder: string,
   progress: ProgressReporter,
 ): Promise<void> {
-  const { say, inventory, fleet, machine } = session;
+  const { say, inventory, fleet, builtAt, machine } = session;
   const image = await fetchTrustedImage({
     client: session.client,
     digest: order.image,
-    trustedKeys: fleet.imageKeys,
+    trustedKeys: keysOnMachine(parseKeyChain(fleet.keyLists), Date.now(), builtAt),
     architecture: inventory.architecture,
     say,
   });
@@ -146,9 +151,10 @@ async function installImage(
     bootUrl: session.arguments.bootUrl,
     ...machine,
     installGeneration: order.installGeneration,
-    ...fleet,
+    caPem: fleet.caPem,
   };
-  await stageData(folder, config, session.key, image.signed);
+  const keyLists = encodeKeyListFile(builtAt, fleet.keyLists);
+  await stageData(folder, { config, key: session.key, signed: image.signed, keyLists });
   const frames = createFrameFetcher(session.arguments.bootUrl, say);
   try {
     await installDisk({

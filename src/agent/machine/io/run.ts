@@ -16,6 +16,7 @@ import { trialDeadlineSeconds } from "../judge-trial.ts";
 import type { RunArguments } from "../kernel-arguments.ts";
 import { Bell } from "./bell.ts";
 import { explainError, type Say } from "./console.ts";
+import { followKeyLists } from "./follow-key-lists.ts";
 import { readHealthChecks } from "./health-checks.ts";
 import { readJsonFile, replaceJsonFile } from "./json-file.ts";
 import type { MachineDisk } from "./machine-disk.ts";
@@ -91,6 +92,7 @@ export async function keepReporting(context: RunContext): Promise<void> {
         await keepBootCount(bootCountPath, { bootCount: caughtUp.bootCount, bootId }, say);
       }
       order = caughtUp;
+      await followKeyLists(home, answer.keyListVersion, client, say);
       await updater.heard(answer.target, health);
       pauseMs = intervalMs(answer.intervalSeconds * 1000);
     } catch (error) {

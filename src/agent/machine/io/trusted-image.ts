@@ -4,6 +4,7 @@ import { DrpError } from "../../../core/errors.ts";
 import { imageDigest } from "../../../images/digest.ts";
 import type { TrustedKey } from "../../../images/keys.ts";
 import type { ImageDigest, Manifest, Payload } from "../../../images/manifest.ts";
+import { describeReleaseGap } from "../../../images/release-gap.ts";
 import { verifyManifest } from "../../../images/signature.ts";
 import { type SignedManifest, signedManifestSchema } from "../../protocol.ts";
 import type { Say } from "./console.ts";
@@ -22,12 +23,14 @@ export interface ImageRequest {
   readonly digest: ImageDigest;
   readonly trustedKeys: readonly TrustedKey[];
   readonly architecture: Architecture;
+  /** What the image is to replace, when the data partition stays; null: nobody can say. */
+  readonly replaces?: Manifest | null;
   readonly say: Say;
   /** Ends the waiting for a site that is away. */
   readonly signal?: AbortSignal;
 }
 
-/** @throws {DrpError} signature.rejected, bundle.tampered, image.wrong-architecture, version.unsupported, or the site's refusal */
+/** @throws {DrpError} signature.rejected, bundle.tampered, image.wrong-architecture, image.release-gap, version.unsupported, or the site's refusal */
 export async function fetchTrustedImage(request: ImageRequest): Promise<TrustedImage> {
   const { client, digest, architecture } = request;
   const signed = await retryWhileUnreachable(
@@ -49,6 +52,12 @@ export async function fetchTrustedImage(request: ImageRequest): Promise<TrustedI
       `${manifest.name}:${manifest.version} is for ${manifest.architecture}; this machine is ${architecture}`,
       { advice: `Order an image for ${architecture}.` },
     );
+  }
+  const gap = request.replaces === undefined ? undefined : describeReleaseGap(manifest, request.replaces);
+  if (gap !== undefined) {
+    throw new DrpError("image.release-gap", gap, {
+      advice: "Update to a release between first, or install the machine anew with: --strategy reimage",
+    });
   }
   const [payload] = manifest.payloads;
   if (payload?.name !== "rootfs.img") {

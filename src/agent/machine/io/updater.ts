@@ -40,6 +40,7 @@ const FINAL: readonly ErrorCode[] = [
   "disk.failed",
   "disk.refused",
   "disk.too-small",
+  "image.release-gap",
   "image.wrong-architecture",
   "signature.rejected",
   "version.unsupported",
@@ -245,6 +246,7 @@ export class Updater implements AsyncDisposable {
         signal,
         disk: await this.#options.findDisk(),
         slot: otherSlot(running.slot),
+        running,
         image: kept.image,
         onProgress: (doneBytes, ofBytes) => {
           totalBytes = ofBytes;

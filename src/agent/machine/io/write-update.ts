@@ -7,15 +7,18 @@ import { formatBytes } from "../../../core/bytes.ts";
 import { DrpError } from "../../../core/errors.ts";
 import { writeSlotConfig } from "../../../images/io/boot-volume.ts";
 import { syncDirectory, writeWhole } from "../../../images/io/durable-files.ts";
+import { KeyListFile } from "../../../images/io/key-list-file.ts";
 import { updateSlot } from "../../../images/io/update-slot.ts";
 import type { ImageDigest } from "../../../images/manifest.ts";
 import type { Slot } from "../../../images/slot-config.ts";
 import type { SignedManifest } from "../../protocol.ts";
-import type { MachineConfig } from "../agent-files.ts";
+import { KEY_LISTS, type MachineConfig } from "../agent-files.ts";
+import type { RunArguments } from "../kernel-arguments.ts";
 import { createFrameFetcher } from "./boot-http.ts";
 import type { Say } from "./console.ts";
 import type { MachineDisk } from "./machine-disk.ts";
 import type { SiteClient } from "./site-client.ts";
+import { readSlotManifest } from "./slot-manifest.ts";
 import { fetchTrustedImage } from "./trusted-image.ts";
 
 export interface UpdateWork {
@@ -24,7 +27,9 @@ export interface UpdateWork {
   readonly disk: MachineDisk;
   /** The agent's folder on drp-data. */
   readonly home: string;
+  /** The one to write: not the one that runs. */
   readonly slot: Slot;
+  readonly running: Pick<RunArguments, "slot" | "image">;
   readonly image: ImageDigest;
   readonly say: Say;
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
@@ -44,12 +49,14 @@ export async function writeUpdate(work: UpdateWork): Promise<void> {
   if (architecture === undefined) {
     throw new DrpError("image.wrong-architecture", `there are no images for a ${machine()} processor`);
   }
-  const { imageKeys: trustedKeys } = config;
+  const keyLists = await KeyListFile.open(join(work.home, KEY_LISTS), REINSTALL);
+  const replaces = await readSlotManifest(work.home, work.running).catch(() => null);
   const image = await fetchTrustedImage({
     client: work.client,
     digest,
-    trustedKeys,
+    trustedKeys: keyLists.keysAt(Date.now()),
     architecture,
+    replaces,
     say,
     signal,
   });
@@ -76,6 +83,8 @@ export async function writeUpdate(work: UpdateWork): Promise<void> {
     kernelArguments: manifest.kernelArguments,
   });
 }
+
+const REINSTALL = "Install the machine again; its data partition is not what an install leaves.";
 
 /** The slot's system reads its health checks from here. */
 async function keepManifest(folder: string, signed: SignedManifest): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The ramdisk as this fleet boots it: a small archive with the fleet's CA and image keys in front of the ramdisk that the
+ * The ramdisk as this fleet boots it: a small archive with the fleet's CA and key lists in front of the ramdisk that the
  * build made. The kernel unpacks both in turn, as it does with early microcode.
  */
 import { createReadStream, createWriteStream } from "node:fs";
@@ -8,20 +8,20 @@ import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { storageError } from "../../../core/storage-error.ts";
 import { encodeCpioBytes } from "../../../images/cpio.ts";
-import type { ImageKey } from "../view.ts";
+import type { SignedKeyList } from "../../../images/key-list.ts";
 
 /** Whom the ramdisk believes (agent/machine/agent-files.ts reads it). */
 interface FleetTrust {
   readonly caPem: string;
-  readonly imageKeys: readonly ImageKey[];
+  readonly keyLists: readonly SignedKeyList[];
 }
 
 export class FleetInitrd {
   readonly #file: string;
   readonly #ramdisk: string | undefined;
   readonly #caPem: string;
-  #keys = "";
-  /** One write after another: the newest keys win. */
+  #lists = "";
+  /** One write after another: the newest lists win. */
   #writing: Promise<void> = Promise.resolve();
 
   private constructor(file: string, ramdisk: string | undefined, caPem: string) {
@@ -35,20 +35,20 @@ export class FleetInitrd {
     file: string,
     ramdisk: string | undefined,
     caPem: string,
-    imageKeys: readonly ImageKey[],
+    keyLists: readonly SignedKeyList[],
   ): Promise<FleetInitrd> {
     const initrd = new FleetInitrd(file, ramdisk, caPem);
-    await initrd.believe(imageKeys);
+    await initrd.believe(keyLists);
     return initrd;
   }
 
-  /** From now on machines get a ramdisk that believes these keys, and no others. */
-  believe(imageKeys: readonly ImageKey[]): Promise<void> {
+  /** From now on machines get a ramdisk that believes the keys of the newest of these lists, and no others. */
+  believe(keyLists: readonly SignedKeyList[]): Promise<void> {
     const ramdisk = this.#ramdisk;
-    const keys = JSON.stringify(imageKeys);
-    if (ramdisk === undefined || keys === this.#keys) return this.#writing;
-    this.#keys = keys;
-    const trust = { caPem: this.#caPem, imageKeys };
+    const lists = JSON.stringify(keyLists);
+    if (ramdisk === undefined || lists === this.#lists) return this.#writing;
+    this.#lists = lists;
+    const trust = { caPem: this.#caPem, keyLists };
     this.#writing = this.#writing.catch(() => {}).then(() => writeInitrd(this.#file, ramdisk, trust));
     return this.#writing;
   }
@@ -80,9 +80,9 @@ async function writeAside(partial: string, ramdisk: string, trust: FleetTrust): 
   await written.close();
 }
 
-function encodeTrust({ caPem, imageKeys }: FleetTrust): Uint8Array {
+function encodeTrust({ caPem, keyLists }: FleetTrust): Uint8Array {
   const folder = (path: string) => ({ kind: "directory", path, permissions: 0o755 }) as const;
-  const contents = Buffer.from(JSON.stringify({ caPem, imageKeys }));
+  const contents = Buffer.from(JSON.stringify({ caPem, keyLists }));
   return encodeCpioBytes([
     folder("etc"),
     folder("etc/drp"),

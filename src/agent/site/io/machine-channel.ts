@@ -78,6 +78,8 @@ async function answerRoute(
       return {};
     case `POST ${PREFIX}heartbeat`:
       return desk.heartbeat(key, await readBody(request, heartbeatSchema));
+    case `GET ${PREFIX}key-lists`:
+      return desk.keyLists(key);
   }
   const digest = route.startsWith(`GET ${PREFIX}images/`)
     ? route.slice(`GET ${PREFIX}images/`.length)

@@ -9,6 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { DrpError } from "../../../core/errors.ts";
 import { syncDirectory, writeWhole } from "../../../images/io/durable-files.ts";
+import { decideKeyLists, parseKeyChain } from "../../../images/key-chain.ts";
 import { retryDelayMs } from "../../machine/backoff.ts";
 import { numberedReportSchema, type SyncAnswer, siteViewSchema } from "../../site-protocol.ts";
 import { applyReportToView } from "../apply-report-to-view.ts";
@@ -140,7 +141,9 @@ export class RemoteHubLink implements HubLink {
     if (viewRevision < this.#word.viewRevision) return;
     const kept = Math.max(keptSeq, this.#word.keptSeq);
     const isNew = view !== null && viewRevision > this.#word.viewRevision;
-    const word = isNew ? { viewRevision, keptSeq: kept, view } : { ...this.#word, keptSeq: kept };
+    const word = isNew
+      ? { viewRevision, keptSeq: kept, view: this.#withTrust(view) }
+      : { ...this.#word, keptSeq: kept };
     if (isNew) {
       await writeWhole(this.#viewFile, JSON.stringify(word));
       await syncDirectory(dirname(this.#viewFile));
@@ -152,6 +155,21 @@ export class RemoteHubLink implements HubLink {
     this.#view = this.#fold();
     if (JSON.stringify(before) === JSON.stringify(this.#view)) return;
     for (const listener of this.#listeners) listener(this.#view);
+  }
+
+  /** A hub in wrong hands must not bring keys of its own: lists count only when they follow from those that are known here. */
+  #withTrust(view: SiteView): SiteView {
+    const { keyLists } = this.#word.view;
+    const decision = decideKeyLists(parseKeyChain(keyLists), view.keyLists);
+    if (decision.kind === "accepted") {
+      return { ...view, keyLists: decision.chain.map(({ signed }) => signed) };
+    }
+    if (decision.kind === "refused") {
+      const { reason, advice } = decision;
+      const error = new DrpError("key-list.rejected", reason, { advice });
+      this.#options.onError("the hub's key lists are refused; those of before count", error);
+    }
+    return { ...view, keyLists };
   }
 
   #fold(): SiteView {
@@ -187,7 +205,7 @@ export class RemoteHubLink implements HubLink {
 }
 
 function firstWord({ siteId, siteName }: RemoteHubLinkOptions["site"]): HubWord {
-  const view = { siteId, siteName, unknown: "silent", imageKeys: [], machines: [] } as const;
+  const view = { siteId, siteName, unknown: "silent", keyLists: [], machines: [] } as const;
   return { viewRevision: 0, keptSeq: 0, view };
 }
 

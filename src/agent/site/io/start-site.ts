@@ -48,7 +48,7 @@ export interface SiteOptions {
   /** Leases and the fleet's ramdisk are kept here. */
   readonly dataFolder: string;
   readonly tls: { readonly key: string; readonly cert: string };
-  /** The fleet's CA: with the view's image keys, whom the ramdisk believes. */
+  /** The fleet's CA: with the view's key lists, whom the ramdisk believes. */
   readonly caPem: string;
   readonly findChunk: (digestHex: string) => Promise<string | undefined>;
   readonly signedManifest: (digest: string) => Promise<SignedManifest | undefined>;
@@ -96,7 +96,7 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   await mkdir(options.dataFolder, { recursive: true });
 
   const ramdisk = haveBootFiles ? join(bootFiles, "ramdisk.img") : undefined;
-  const fleetInitrd = await FleetInitrd.write(initrd, ramdisk, options.caPem, hub.view().imageKeys);
+  const fleetInitrd = await FleetInitrd.write(initrd, ramdisk, options.caPem, hub.view().keyLists);
 
   const report = (mac: MacAddress | null, event: BootEvent) => {
     hub
@@ -154,8 +154,8 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   hub.onViewChanged(view => {
     bootProcess.configure(bootSettings(options, initrd, view));
     fleetInitrd
-      .believe(view.imageKeys)
-      .catch(error => options.onError("machines still get the image keys of before", error));
+      .believe(view.keyLists)
+      .catch(error => options.onError("machines still get the key lists of before", error));
   });
 
   const running = started.move();

@@ -9,9 +9,10 @@ import {
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
+import type { z } from "zod";
 import {
   type Heartbeat,
-  type HeartbeatAnswer,
+  type heartbeatAnswerSchema,
   heartbeatSchema,
   type InstallProgress,
   type NextAnswer,
@@ -20,6 +21,7 @@ import {
   registerRequestSchema,
   type SignedManifest,
 } from "../../../../src/agent/protocol.ts";
+import type { SignedKeyList } from "../../../../src/images/key-list.ts";
 import { createTestCertificate } from "../../../helpers/test-certificate.ts";
 
 /** Status and body of an answer that is no success. */
@@ -40,12 +42,17 @@ export class TestSite implements AsyncDisposable {
   /** Each is given once, before anything else is answered; null is a connection that is cut. */
   readonly failures: (Refusal | null)[] = [];
   signedManifest: SignedManifest | null = null;
+  /** From list 1 on. */
+  keyLists: readonly SignedKeyList[] = [];
   /** Chunks that were asked for, by digest. */
   readonly askedChunks: string[] = [];
   /** Runs before a chunk is given. */
   beforeChunk: (digest: string) => void = () => undefined;
   frames: ReadonlyMap<string, Buffer> = new Map();
-  answerHeartbeat: (heartbeat: Heartbeat) => HeartbeatAnswer = ({ bootCount, seq }) => ({
+  answerHeartbeat: (heartbeat: Heartbeat) => z.input<typeof heartbeatAnswerSchema> = ({
+    bootCount,
+    seq,
+  }) => ({
     acknowledged: { bootCount, seq },
     intervalSeconds: 60,
     target: null,
@@ -117,8 +124,10 @@ export class TestSite implements AsyncDisposable {
       case "POST /machine/v1/heartbeat": {
         const heartbeat = heartbeatSchema.parse(JSON.parse(body));
         this.heartbeats.push(heartbeat);
-        return this.answerHeartbeat(heartbeat);
+        return { keyListVersion: this.keyLists.length, ...this.answerHeartbeat(heartbeat) };
       }
+      case "GET /machine/v1/key-lists":
+        return this.keyLists;
       default:
         if (route.startsWith("GET /machine/v1/images/")) return this.signedManifest;
         throw new Error(`no machine asks for ${route}`);
