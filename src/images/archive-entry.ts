@@ -3,7 +3,9 @@
  * root, attributes and sizes that ext4 can hold.
  */
 import { DrpError } from "../core/errors.ts";
+import { findForeignXattr, MAX_XATTR_BYTES, measureXattrs } from "./ext4-writer/xattrs.ts";
 import type { NodeAttributes, NodeBody } from "./file-tree.ts";
+import { isKernelAcl } from "./posix-acl.ts";
 
 export interface ArchiveEntry {
   /** As the archive has it: "./etc/passwd", "etc/". A byte string, as all names (see file-tree.ts). */
@@ -22,8 +24,6 @@ const MAX_NAME_BYTES = 255;
 const MAX_PATH_BYTES = 4095;
 /** Far beyond any real tree; whoever walks one may recurse. */
 export const MAX_DEPTH = 256;
-/** What ext4 keeps in a block for one inode, its header and end mark taken off. */
-const MAX_XATTR_BYTES = 4096 - 32 - 4;
 const MAX_ID = 2 ** 32 - 1;
 /** ext4: 32 bits with a sign, and two bits more towards the future (1901 to 2446). */
 const MIN_MTIME = -(2 ** 31);
@@ -71,6 +71,10 @@ export function findProblem({ attributes, body }: ArchiveEntry): string | undefi
   if (!isWithin(uid, 0, MAX_ID) || !isWithin(gid, 0, MAX_ID)) return `has the owner ${uid}:${gid}`;
   if (!isWithin(mtime, MIN_MTIME, MAX_MTIME)) return `has a time of ${mtime} seconds since 1970`;
   if (measureXattrs(xattrs) > MAX_XATTR_BYTES) return "has more extended attributes than a block can hold";
+  const foreign = findForeignXattr(xattrs);
+  if (foreign !== undefined) return `has the attribute ${showName(foreign)}, which ext4 has no place for`;
+  const acls = ["system.posix_acl_access", "system.posix_acl_default"].map(name => xattrs.get(name));
+  if (acls.some(acl => acl !== undefined && !isKernelAcl(acl))) return "has a damaged access control list";
   switch (body.kind) {
     case "character-device":
     case "block-device":
@@ -90,15 +94,6 @@ export function findProblem({ attributes, body }: ArchiveEntry): string | undefi
       return undefined;
   }
 }
-
-/** As ext4 lays them out: 16 bytes for each, name and value in steps of four. */
-export function measureXattrs(xattrs: NodeAttributes["xattrs"]): number {
-  let total = 0;
-  for (const [name, value] of xattrs) total += 16 + roundUpToFour(name.length) + roundUpToFour(value.length);
-  return total;
-}
-
-const roundUpToFour = (count: number) => Math.ceil(count / 4) * 4;
 
 /** Whole numbers only. */
 function isWithin(value: number, min: number, max: number): boolean {

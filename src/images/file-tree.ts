@@ -10,10 +10,10 @@ import {
   entryError,
   findProblem,
   MAX_DEPTH,
-  measureXattrs,
   parseArchivePath,
   showName,
 } from "./archive-entry.ts";
+import { measureXattrs } from "./ext4-writer/xattrs.ts";
 
 export interface NodeAttributes {
   /** Permission bits with setuid, setgid and sticky: at most 0o7777. */

@@ -1,5 +1,6 @@
 /** The extended header of a tar entry (IEEE Std 1003.1, pax, "pax Extended Header"): records of "LENGTH KEY=VALUE\n". */
 import { DecodeError } from "../core/errors.ts";
+import { parseAclText } from "./posix-acl.ts";
 
 /** Values are bytes: an extended attribute is no text. Keys may repeat (GNU's sparse format 0.0). */
 export type PaxRecord = readonly [key: string, value: Buffer];
@@ -34,15 +35,24 @@ export function decodePaxRecords(bytes: Buffer): PaxRecord[] {
 const SCHILY_XATTR = "SCHILY.xattr.";
 const LIBARCHIVE_XATTR = "LIBARCHIVE.xattr.";
 const SELINUX = "RHT.security.selinux";
+/** GNU tar and star write these as text. */
+const ACLS = new Map([
+  ["SCHILY.acl.access", "system.posix_acl_access"],
+  ["SCHILY.acl.default", "system.posix_acl_default"],
+]);
 
 /**
  * Extended attributes by their full names: SCHILY's raw values (GNU tar, Docker, star), and libarchive's in base64, which
- * bsdtar writes beside them.
+ * bsdtar writes beside them; access control lists as the kernel hands them out.
+ *
+ * @throws {DecodeError}
  */
 export function collectXattrs(records: readonly PaxRecord[]): Map<string, Buffer> {
   const xattrs = new Map<string, Buffer>();
   for (const [key, value] of records) {
     if (key.startsWith(SCHILY_XATTR)) xattrs.set(key.slice(SCHILY_XATTR.length), value);
+    const acl = ACLS.get(key);
+    if (acl !== undefined && value.length > 0) xattrs.set(acl, parseAclText(value.toString("latin1")));
     if (key === SELINUX) xattrs.set("security.selinux", value);
   }
   for (const [key, value] of records) {

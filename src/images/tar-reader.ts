@@ -106,9 +106,6 @@ class TarReader {
     const size = text("size");
     const storedBytes = size === undefined ? header.sizeBytes : parseCount(size);
     if (storedBytes < 0) throw new DecodeError(`has ${storedBytes} bytes`);
-    const acl = records.find(([key, value]) => key.startsWith("SCHILY.acl.") && value.length > 0);
-    if (acl !== undefined)
-      throw new DecodeError("has an access control list; leave it out with tar --no-acls");
     const sparse = readPaxSparse(records);
     const name = sparse?.name ?? text("path") ?? extensions.name ?? header.name;
     const target = text("linkpath") ?? extensions.linkName ?? header.linkName;
