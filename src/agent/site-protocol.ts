@@ -4,15 +4,19 @@
  *
  *   POST /sync            reports → the newest that the hub has kept, and the site's view when it is another one
  *   GET  /images/DIGEST   manifest and signature
- *   GET  /chunks/HEX      one zstd frame
+ *   POST /images/DIGEST/transfer   what the site has → how the image comes to it: a delta, or the chunks that it lacks
+ *   GET  /chunks/HEX      one zstd frame; whole or a range of it
+ *   GET  /deltas/FROM/TO/HEX   the delta file with this SHA-256; whole or a range of it
  *
  * Reports are numbered by the site, and the hub keeps each number once. A request without reports waits at the hub until
  * there is a new view: that is how a site hears of changes at once.
  */
 import { z } from "zod";
 import { type MacAddress, parseMac } from "../core/mac.ts";
+import { isTimeZone } from "../core/zoned-time.ts";
 import { signedKeyListsSchema } from "../images/key-list.ts";
-import { imageDigestSchema } from "../images/manifest.ts";
+import { imageDigestSchema, MAX_CHUNKS } from "../images/manifest.ts";
+import { NO_LIMITS, transferLimitsSchema } from "../images/transfer-limits.ts";
 import type { InstallIntent } from "./hub/machine-record.ts";
 import { heartbeatSchema, inventorySchema, machineTargetSchema, progressSchema } from "./protocol.ts";
 import type { SiteReport, SiteView } from "./site/view.ts";
@@ -48,6 +52,11 @@ const siteReportSchema: z.ZodType<SiteReport> = z.discriminatedUnion("kind", [
     kind: z.literal("boot-event"),
     at: epochMs,
     mac: mac.nullable(),
+    event: z.object({ kind: z.string().max(64), summary: z.string().max(4096), facts }),
+  }),
+  z.object({
+    kind: z.literal("image-event"),
+    at: epochMs,
     event: z.object({ kind: z.string().max(64), summary: z.string().max(4096), facts }),
   }),
   z.object({ kind: z.literal("token-replayed"), at: epochMs, mac, fromAddress: z.string().max(64) }),
@@ -99,6 +108,10 @@ export const siteViewSchema: z.ZodType<SiteView> = z.object({
       quarantineReason: z.string().nullable(),
     }),
   ),
+  // A view on a site's disk may be from before these were.
+  keptImages: z.array(imageDigestSchema).default([]),
+  timeZone: z.string().refine(isTimeZone).catch("UTC"),
+  transferLimits: transferLimitsSchema.catch(NO_LIMITS),
 });
 
 export const syncAnswerSchema = z.object({
@@ -110,3 +123,42 @@ export const syncAnswerSchema = z.object({
   view: siteViewSchema.nullable(),
 });
 export type SyncAnswer = z.infer<typeof syncAnswerSchema>;
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** Of `images/chunk-bitmap.ts`, with room for attachments. */
+const MAX_BITMAP_TEXT = Math.ceil((2 * MAX_CHUNKS) / 8 / 3) * 4;
+
+export const transferRequestSchema = z.object({
+  /** Images that a delta may build on: whole on the site's disk. The newest are enough. */
+  held: z.array(imageDigestSchema).max(16),
+  /** Which chunks the site lacks. */
+  missing: z.base64().max(MAX_BITMAP_TEXT),
+  /** The beginning of a delta that came before a cut. */
+  kept: z.object({ sha256, bytes: z.int().nonnegative() }).nullable(),
+});
+export type TransferRequest = z.infer<typeof transferRequestSchema>;
+
+const reason = z.string().max(4096);
+const sizeBytes = z.int().nonnegative();
+
+export const transferAnswerSchema = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("delta"),
+    from: imageDigestSchema,
+    fromName: z.string().max(255),
+    sizeBytes,
+    sha256,
+    wholeBytes: sizeBytes,
+    reason,
+  }),
+  z.object({ kind: z.literal("whole"), wholeBytes: sizeBytes, reason }),
+  /** Ask again. */
+  z.object({
+    kind: z.literal("computing"),
+    fromName: z.string().max(255),
+    doneBytes: sizeBytes,
+    totalBytes: sizeBytes,
+  }),
+]);
+export type TransferAnswer = z.infer<typeof transferAnswerSchema>;

@@ -1,8 +1,8 @@
 /** Decides what a site's record is once somebody invites it, and once it has joined. Tokens and keys are made elsewhere. */
-
 import type { z } from "zod";
 import { DrpError } from "../core/errors.ts";
 import type { EpochMs } from "../core/time.ts";
+import { NO_LIMITS } from "../images/transfer-limits.ts";
 import type { SiteRecord } from "../store/ports.ts";
 import type { createSiteSchema } from "./wire.ts";
 
@@ -42,6 +42,8 @@ export function inviteSite(present: SiteRecord | undefined, invitation: Invitati
     unknown,
     baseline: null,
     membership,
+    timeZone: "UTC",
+    transferLimits: NO_LIMITS,
     lastSeenAt: null,
     createdAt: now,
     revision: 1,

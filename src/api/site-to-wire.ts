@@ -3,7 +3,8 @@ import type { SiteRecord, Store } from "../store/ports.ts";
 import type { Site } from "./wire.ts";
 
 export async function siteToWire(store: Store, site: SiteRecord): Promise<Site> {
-  const { id, name, labels, unknown, baseline, lastSeenAt, createdAt, revision } = site;
+  const { id, name, labels, unknown, baseline, timeZone, transferLimits, lastSeenAt, createdAt, revision } =
+    site;
   return {
     id,
     name,
@@ -11,6 +12,8 @@ export async function siteToWire(store: Store, site: SiteRecord): Promise<Site> 
     unknown,
     baseline,
     membership: site.membership?.kind ?? "local",
+    timeZone,
+    transferLimits,
     lastSeenAt,
     machines: Object.fromEntries(await store.countMachines(id)),
     createdAt,

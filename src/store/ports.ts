@@ -9,6 +9,7 @@ import type { MacAddress } from "../core/mac.ts";
 import type { EpochMs } from "../core/time.ts";
 import type { SignedKeyList } from "../images/key-list.ts";
 import type { ImageDigest } from "../images/manifest.ts";
+import type { TransferLimits } from "../images/transfer-limits.ts";
 import type { RolloutRecord } from "../rollout/rollout-record.ts";
 
 export interface SiteRecord {
@@ -20,6 +21,10 @@ export interface SiteRecord {
   readonly baseline: ImageDigest | null;
   /** How the site may join, or how it is known since; null for the site that the hub runs itself. */
   readonly membership: SiteMembership | null;
+  /** IANA: "Europe/Berlin". */
+  readonly timeZone: string;
+  /** Of images on their way to the site. */
+  readonly transferLimits: TransferLimits;
   readonly lastSeenAt: EpochMs | null;
   readonly createdAt: EpochMs;
   readonly revision: number;
@@ -178,6 +183,8 @@ export interface EventFilter {
   /** Null: only those that name no machine. */
   readonly mac?: MacAddress | null;
   readonly siteId?: string;
+  /** "image.": those whose kind begins so. */
+  readonly kindPrefix?: string;
   readonly limit: number;
   /** "newest" gives the last `limit` events, still in rising order. */
   readonly from: "oldest" | "newest";

@@ -177,6 +177,7 @@ export async function listEvents(db: Db, filter: EventFilter): Promise<EventReco
   if (filter.mac === null) query = query.where("mac", "is", null);
   else if (filter.mac !== undefined) query = query.where("mac", "=", filter.mac);
   if (filter.siteId !== undefined) query = query.where("site_id", "=", filter.siteId);
+  if (filter.kindPrefix !== undefined) query = query.where("kind", "like", `${filter.kindPrefix}%`);
   const events = (await query.execute()).map(rowToEvent);
   return filter.from === "newest" ? events.reverse() : events;
 }

@@ -4,6 +4,7 @@ import { type MachineRecord, openIntent } from "../agent/hub/machine-record.ts";
 import type { UnknownPolicy } from "../agent/site/view.ts";
 import type { Architecture } from "../core/architecture.ts";
 import type { MacAddress } from "../core/mac.ts";
+import { NO_LIMITS } from "../images/transfer-limits.ts";
 import { isEnded, type RolloutRecord } from "../rollout/rollout-record.ts";
 import type {
   DeniedImageRecord,
@@ -44,6 +45,8 @@ export function siteToRow(site: SiteRecord): SitesTable {
     membership: membership === null ? null : JSON.stringify(membership),
     join_token_hash: membership?.kind === "invited" ? membership.tokenHash : null,
     key_fingerprint: membership?.kind === "joined" ? membership.keyFingerprint : null,
+    time_zone: site.timeZone,
+    transfer_limits: JSON.stringify(site.transferLimits),
     last_seen_at: site.lastSeenAt,
     created_at: site.createdAt,
     revision: site.revision,
@@ -58,6 +61,8 @@ export function rowToSite(row: Selectable<SitesTable>): SiteRecord {
     unknown: row.unknown_policy as UnknownPolicy,
     baseline: row.baseline,
     membership: row.membership === null ? null : JSON.parse(row.membership),
+    timeZone: row.time_zone,
+    transferLimits: row.transfer_limits === null ? NO_LIMITS : JSON.parse(row.transfer_limits),
     lastSeenAt: toNumberOrNull(row.last_seen_at),
     createdAt: toNumber(row.created_at),
     revision: toNumber(row.revision),

@@ -17,6 +17,9 @@ export interface SitesTable {
   /** Copies out of `membership`, which a joining site and the site channel ask for. */
   join_token_hash: string | null;
   key_fingerprint: string | null;
+  time_zone: string;
+  /** Null: none. */
+  transfer_limits: string | null;
   last_seen_at: Bigint | null;
   created_at: Bigint;
   revision: Bigint;

@@ -2,6 +2,7 @@
 import type { InstallIntent, MachineRecord } from "../../src/agent/hub/machine-record.ts";
 import type { MacAddress } from "../../src/core/mac.ts";
 import type { ImageDigest } from "../../src/images/manifest.ts";
+import { NO_LIMITS } from "../../src/images/transfer-limits.ts";
 import type { RolloutRecord } from "../../src/rollout/rollout-record.ts";
 import type { ImageRecord, NewEvent, SiteRecord, TokenRecord } from "../../src/store/ports.ts";
 
@@ -23,6 +24,8 @@ export function siteRecord(overrides: Partial<SiteRecord> = {}): SiteRecord {
     unknown: "discover",
     baseline: null,
     membership: null,
+    timeZone: "UTC",
+    transferLimits: NO_LIMITS,
     lastSeenAt: null,
     createdAt: NOW,
     revision: 1,

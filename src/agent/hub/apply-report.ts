@@ -13,7 +13,10 @@ import type { InstallIntent, MachineRecord, MachineState } from "./machine-recor
 import { openIntent } from "./machine-record.ts";
 
 /** Reports that concern one machine's record; the others only add to the timeline. */
-export type MachineReport = Exclude<SiteReport, { kind: "boot-event" } | { kind: "token-replayed" }>;
+export type MachineReport = Exclude<
+  SiteReport,
+  { kind: "boot-event" } | { kind: "image-event" } | { kind: "token-replayed" }
+>;
 type Registration = Extract<SiteReport, { kind: "machine-registered" }>;
 
 export interface AppliedReport {

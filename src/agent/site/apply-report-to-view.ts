@@ -19,6 +19,7 @@ export function applyReportToView(view: SiteView, report: SiteReport): SiteView 
       return changeMachine(view, report.machineId, machine => closeIntent(machine, report.progress));
     case "heartbeat":
     case "boot-event":
+    case "image-event":
     case "token-replayed":
       return view;
   }

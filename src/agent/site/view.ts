@@ -5,6 +5,8 @@
 import type { MacAddress } from "../../core/mac.ts";
 import type { EpochMs } from "../../core/time.ts";
 import type { SignedKeyList } from "../../images/key-list.ts";
+import type { ImageDigest } from "../../images/manifest.ts";
+import type { TransferLimits } from "../../images/transfer-limits.ts";
 import type { InstallIntent } from "../hub/machine-record.ts";
 import type { Heartbeat, InstallProgress, Inventory, MachineTarget } from "../protocol.ts";
 
@@ -32,6 +34,11 @@ export interface SiteView {
   /** Who may sign images: every version of the list, oldest first. */
   readonly keyLists: readonly SignedKeyList[];
   readonly machines: readonly SiteMachine[];
+  /** What its machines run or should run, and what a rollback would bring back: never evicted from the site's disk. */
+  readonly keptImages: readonly ImageDigest[];
+  /** IANA; the limits' times of the day and calendar are of this zone. */
+  readonly timeZone: string;
+  readonly transferLimits: TransferLimits;
 }
 
 /** One line of a machine's timeline: a packet, a decision, a transfer. */
@@ -74,6 +81,8 @@ export type SiteReport =
       readonly mac: MacAddress | null;
       readonly event: BootEvent;
     }
+  /** How an image came over the line, or what keeps it from coming. Of the site, whatever machine asked. */
+  | { readonly kind: "image-event"; readonly at: EpochMs; readonly event: BootEvent }
   /** A boot token was presented a second time: someone on the wire copies, or a machine repeats itself. */
   | {
       readonly kind: "token-replayed";

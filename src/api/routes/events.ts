@@ -13,6 +13,11 @@ const query = z.strictObject({
   machine: z.string().max(63).optional().describe("id, name or MAC address"),
   mac: z.string().max(17).optional(),
   site: z.string().max(63).optional().describe("id or name"),
+  kind: z
+    .string()
+    .regex(/^[a-z][a-z.-]{0,63}$/)
+    .optional()
+    .describe("those whose kind begins so: image."),
   from: z.enum(["oldest", "newest"]).optional().describe("oldest with `after`, else newest"),
 });
 
@@ -34,6 +39,7 @@ export function eventRoutes({ store }: ApiDeps): Route[] {
           ...(afterId === undefined ? {} : { afterId }),
           ...(who.machine === undefined ? {} : { machineId: (await requireMachine(store, who.machine)).id }),
           ...(who.site === undefined ? {} : { siteId: (await requireSite(store, who.site)).id }),
+          ...(who.kind === undefined ? {} : { kindPrefix: who.kind }),
           ...(who.mac === undefined ? {} : { mac: requireMac(who.mac) }),
         };
         if (call.wantsEventStream) return { kind: "event-stream", filter };

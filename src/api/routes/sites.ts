@@ -41,7 +41,8 @@ export function siteRoutes({ store, clock }: ApiDeps): Route[] {
       method: "patch",
       path: "/api/v1/sites/{site}",
       role: "admin",
-      summary: "Changes a site's labels or what it does with unknown machines",
+      summary:
+        "Changes a site's labels, what it does with unknown machines, or what its line may carry of images",
       body: updateSiteSchema,
       status: 200,
       answer: siteSchema,
@@ -55,6 +56,11 @@ export function siteRoutes({ store, clock }: ApiDeps): Route[] {
               ...current,
               unknown: body.unknown ?? current.unknown,
               labels: body.labels ?? current.labels,
+              timeZone: body.timeZone ?? current.timeZone,
+              transferLimits: {
+                bandwidth: body.bandwidth ?? current.transferLimits.bandwidth,
+                budget: body.budget === undefined ? current.transferLimits.budget : body.budget,
+              },
               revision: current.revision + 1,
             };
             return {

@@ -1,10 +1,18 @@
 /** `drp sites …` */
 import { Option } from "commander";
 import { createdSiteSchema, type Site, siteSchema } from "../../api/wire.ts";
+import {
+  type BandwidthWindow,
+  type Budget,
+  formatBudget,
+  formatRate,
+  formatWindow,
+} from "../../core/line-limits.ts";
 import { type Cli, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge, formatTime } from "../format/words.ts";
 import { readImageNames } from "../image-names.ts";
+import { collectWindow, readBudget, readRate } from "../line-limit-options.ts";
 import { collectLabel, parseCount } from "../options.ts";
 
 const UNKNOWN_POLICIES = ["discover", "disk", "silent"];
@@ -64,15 +72,45 @@ export function addSites(cli: Cli): void {
         UNKNOWN_POLICIES,
       ),
     )
-    .option("--label <key=value>", "set the labels to these (repeatable)", collectLabel);
-  cli.on<{ unknown?: string; label?: Record<string, string> }>(update, async call => {
+    .option("--label <key=value>", "set the labels to these (repeatable)", collectLabel)
+    .option("--time-zone <zone>", "of the windows and the budget: Europe/Berlin")
+    .option("--bandwidth <rate>", "how fast images may come: 10Mbit/s; none: as fast as the line", readRate)
+    .option(
+      "--bandwidth-window <window>",
+      "another rate at times of the day: 08:00-20:00=1Mbit/s (repeatable); none: no window",
+      collectWindow,
+    )
+    .option("--budget <bytes>", "how much may come: 20GB/month, 500MB/day; none: no budget", readBudget);
+  cli.on<UpdateFlags>(update, async call => {
     const api = call.context.api();
     const path = sitePath(firstArgument(call));
     const before = await api.get(path, siteSchema);
-    const change = { unknown: call.options.unknown, labels: call.options.label };
+    const { unknown, label, timeZone, bandwidth, bandwidthWindow, budget } = call.options;
+    const current = before.transferLimits.bandwidth;
+    const limit = {
+      bitsPerSecond: bandwidth === undefined ? current.bitsPerSecond : bandwidth,
+      windows: bandwidthWindow ?? current.windows,
+    };
+    const changesLimit = bandwidth !== undefined || bandwidthWindow !== undefined;
+    const change = {
+      unknown,
+      labels: label,
+      timeZone,
+      bandwidth: changesLimit ? limit : undefined,
+      budget,
+    };
     const site = await api.patch(path, change, before.revision, siteSchema);
     call.context.out.done(site, `site ${site.name} updated`);
   });
+}
+
+interface UpdateFlags {
+  readonly unknown?: string;
+  readonly label?: Record<string, string>;
+  readonly timeZone?: string;
+  readonly bandwidth?: number | null;
+  readonly bandwidthWindow?: readonly BandwidthWindow[];
+  readonly budget?: Budget | null;
 }
 
 const sitePath = (site: string) => `/sites/${encodeURIComponent(site)}`;
@@ -117,6 +155,7 @@ function fields(site: Site, now: number, nameOf: (digest: string) => string): [s
     ["Baseline", baselineText(site, nameOf)],
     ["Machines", machinesText(site)],
     ["Unknown machines", site.unknown],
+    ["Images over its line", limitsText(site)],
     ["Labels", labelsText(site.labels) || "-"],
     ["Created", formatTime(site.createdAt)],
   ];
@@ -141,6 +180,17 @@ function machinesText(site: Site): string {
   const counts = Object.entries(site.machines).filter(([, count]) => count > 0);
   const total = counts.reduce((sum, [, count]) => sum + count, 0);
   return total === 0 ? "0" : `${total}: ${counts.map(([kind, count]) => `${count} ${kind}`).join(", ")}`;
+}
+
+/** "10 Mbit/s, 08:00-20:00 1 Mbit/s, 20 GB a month (Europe/Berlin)" */
+function limitsText({ transferLimits: { bandwidth, budget }, timeZone }: Site): string {
+  const { bitsPerSecond, windows } = bandwidth;
+  const parts = [
+    bitsPerSecond === null ? "as fast as it is" : formatRate(bitsPerSecond),
+    ...windows.map(formatWindow),
+    ...(budget === null ? [] : [formatBudget(budget)]),
+  ];
+  return windows.length === 0 && budget === null ? parts.join(", ") : `${parts.join(", ")} (${timeZone})`;
 }
 
 function labelsText(labels: Readonly<Record<string, string>>): string {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { hashTokenSecret, mintTokenSecret } from "../../api/token-secret.ts";
 import { mintId, type RandomBytes } from "../../core/ids.ts";
 import type { EpochMs } from "../../core/time.ts";
+import { NO_LIMITS } from "../../images/transfer-limits.ts";
 import type { SiteRecord, Store, StoreChange } from "../../store/ports.ts";
 import type { Settings } from "../settings.ts";
 import { writeFileDurably } from "./secret-file.ts";
@@ -26,6 +27,8 @@ export async function ensureLocalSite(
       unknown: wanted.unknown ?? "discover",
       baseline: null,
       membership: null,
+      timeZone: "UTC",
+      transferLimits: NO_LIMITS,
       lastSeenAt: null,
       createdAt: now,
       revision: 1,

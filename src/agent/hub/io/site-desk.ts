@@ -7,17 +7,21 @@ import { DrpError } from "../../../core/errors.ts";
 import type { MacAddress } from "../../../core/mac.ts";
 import type { EpochMs } from "../../../core/time.ts";
 import type { SignedKeyList } from "../../../images/key-list.ts";
+import type { ImageDigest } from "../../../images/manifest.ts";
+import type { RolloutRecord } from "../../../rollout/rollout-record.ts";
 import type { NewEvent, SiteRecord, Store, StoreChange } from "../../../store/ports.ts";
 import type { HubLink, SiteMachine, SiteReport, SiteView } from "../../site/view.ts";
 import type { NumberedReport } from "../../site-protocol.ts";
 import { applySiteReport } from "../apply-report.ts";
 import { severityOfBootEvent } from "../boot-event-severity.ts";
 import { siteMachineOf } from "../build-site-view.ts";
+import { imagesOfMachine, imagesOfRollout } from "../images-of-site.ts";
 import type { MachineRecord } from "../machine-record.ts";
 
 /** An operator's change may come between read and save; this many in a row do not happen. */
 const MAX_TRIES = 8;
 const PAGE_MACHINES = 500;
+const PAGE_ROLLOUTS = 50;
 /** How exactly it is known when a site was last heard of: each update is a commit. */
 const SEEN_EVERY_MS = 10_000;
 
@@ -33,6 +37,8 @@ export class SiteDesk implements HubLink {
   readonly #machines = new Map<string, SiteMachine>();
   /** By version. */
   readonly #keyLists = new Map<number, SignedKeyList>();
+  /** By machine or rollout: the images that it may need here. */
+  readonly #images = new Map<string, readonly ImageDigest[]>();
   #view: SiteView | undefined;
   #viewRevision: number;
   readonly #viewListeners = new Set<(view: SiteView) => void>();
@@ -85,8 +91,16 @@ export class SiteDesk implements HubLink {
       unknown: this.#site.unknown,
       keyLists: [...this.#keyLists.values()],
       machines: [...this.#machines.values()],
+      keptImages: this.#keptImages(),
+      timeZone: this.#site.timeZone,
+      transferLimits: this.#site.transferLimits,
     };
     return this.#view;
+  }
+
+  #keptImages(): ImageDigest[] {
+    const { baseline } = this.#site;
+    return [...new Set([...(baseline === null ? [] : [baseline]), ...[...this.#images.values()].flat()])];
   }
 
   /** @returns how to stop listening */
@@ -152,9 +166,16 @@ export class SiteDesk implements HubLink {
     for (let after: string | undefined; ; ) {
       const from = after === undefined ? {} : { after };
       const page = await this.#store.listMachines({ siteId: this.#site.id, limit: PAGE_MACHINES, ...from });
-      for (const machine of page) this.#machines.set(machine.id, siteMachineOf(machine));
+      for (const machine of page) this.#keepMachine(machine);
       after = page.at(-1)?.name;
       if (page.length < PAGE_MACHINES) break;
+    }
+    for (let after: string | undefined; ; ) {
+      const from = after === undefined ? {} : { after };
+      const page = await this.#store.listRollouts({ onlyOpen: true, limit: PAGE_ROLLOUTS, ...from });
+      for (const rollout of page) this.#keepRollout(rollout);
+      after = page.at(-1)?.id;
+      if (page.length < PAGE_ROLLOUTS) break;
     }
     for (const { version, signed } of await this.#store.listKeyLists()) this.#keyLists.set(version, signed);
     this.#site = (await this.#store.findSite(this.#site.id)) ?? this.#site;
@@ -198,6 +219,10 @@ export class SiteDesk implements HubLink {
       decided.causes.push(cause);
     };
     for (const report of reports) {
+      if (report.kind === "image-event") {
+        add(report, { kind: "append-event", event: this.#imageEvent(report) });
+        continue;
+      }
       if (report.kind === "boot-event" || report.kind === "token-replayed") {
         add(report, { kind: "append-event", event: this.#wireEvent(report) });
         continue;
@@ -259,6 +284,11 @@ export class SiteDesk implements HubLink {
     };
   }
 
+  #imageEvent({ at, event }: Extract<SiteReport, { kind: "image-event" }>): NewEvent {
+    const severity = event.kind === "image.transferred" ? "info" : "warning";
+    return { at, siteId: this.#site.id, machineId: null, mac: null, severity, ...event };
+  }
+
   #refusal(report: SiteReport): NewEvent {
     const mac = report.kind === "machine-registered" ? report.bootMac : null;
     return {
@@ -295,24 +325,46 @@ export class SiteDesk implements HubLink {
       case "insert-machine":
       case "update-machine": {
         const { machine } = change;
-        if (machine.siteId !== this.#site.id) return this.#machines.delete(machine.id);
-        return replace(this.#machines, machine.id, siteMachineOf(machine));
+        if (machine.siteId !== this.#site.id) return this.#forgetMachine(machine.id);
+        return this.#keepMachine(machine);
       }
       case "delete-machine":
-        return this.#machines.delete(change.id);
+        return this.#forgetMachine(change.id);
+      case "insert-rollout":
+      case "update-rollout":
+        return this.#keepRollout(change.rollout);
       case "insert-key-list":
         return replace(this.#keyLists, change.keyList.version, change.keyList.signed);
       case "update-site": {
         if (change.site.id !== this.#site.id) return false;
         const before = this.#site;
         this.#site = change.site;
-        return before.name !== change.site.name || before.unknown !== change.site.unknown;
+        return !LOOKED_AT.every(key => JSON.stringify(before[key]) === JSON.stringify(change.site[key]));
       }
       default:
         return false;
     }
   }
+
+  /** @returns whether that changed anything */
+  #keepMachine(machine: MachineRecord): boolean {
+    const changed = replace(this.#machines, machine.id, siteMachineOf(machine));
+    return replace(this.#images, machine.id, imagesOfMachine(machine)) || changed;
+  }
+
+  #forgetMachine(id: string): boolean {
+    this.#images.delete(id);
+    return this.#machines.delete(id);
+  }
+
+  #keepRollout(rollout: RolloutRecord): boolean {
+    const images = imagesOfRollout(rollout, this.#site.id);
+    return images.length === 0 ? this.#images.delete(rollout.id) : replace(this.#images, rollout.id, images);
+  }
 }
+
+/** What of a site's record is in its view. */
+const LOOKED_AT = ["name", "unknown", "baseline", "timeZone", "transferLimits"] as const;
 
 const NOTHING: Decided = { changes: [], causes: [] };
 

@@ -10,6 +10,7 @@ import { z } from "zod";
 import { DrpError } from "../../../core/errors.ts";
 import { syncDirectory, writeWhole } from "../../../images/io/durable-files.ts";
 import { decideKeyLists, parseKeyChain } from "../../../images/key-chain.ts";
+import { NO_LIMITS } from "../../../images/transfer-limits.ts";
 import { retryDelayMs } from "../../machine/backoff.ts";
 import { numberedReportSchema, type SyncAnswer, siteViewSchema } from "../../site-protocol.ts";
 import { applyReportToView } from "../apply-report-to-view.ts";
@@ -205,7 +206,16 @@ export class RemoteHubLink implements HubLink {
 }
 
 function firstWord({ siteId, siteName }: RemoteHubLinkOptions["site"]): HubWord {
-  const view = { siteId, siteName, unknown: "silent", keyLists: [], machines: [] } as const;
+  const view = {
+    siteId,
+    siteName,
+    unknown: "silent",
+    keyLists: [],
+    machines: [],
+    keptImages: [],
+    timeZone: "UTC",
+    transferLimits: NO_LIMITS,
+  } as const;
   return { viewRevision: 0, keptSeq: 0, view };
 }
 
