@@ -26,8 +26,9 @@ import type { ImageStore } from "./image-store.ts";
 import { inspectChunk } from "./inspect-chunk.ts";
 import { openImageStore } from "./open-image-store.ts";
 import { type ScrubFinding, type ScrubProgress, type ScrubReport, scrubStore } from "./scrub.ts";
+import { TaskWindow } from "./task-window.ts";
 import type { UploadTarget } from "./uploads.ts";
-import { type IngestProgress, keepChunk, writeBundleChunks } from "./write-bundle-chunks.ts";
+import { CHUNKS_AT_ONCE, type IngestProgress, keepChunk, writeBundleChunks } from "./write-bundle-chunks.ts";
 
 export interface IngestedImage {
   readonly manifest: Manifest;
@@ -200,10 +201,11 @@ export class Registry implements ImageRegistry, UploadTarget {
       await writeBundleChunks(reader, manifest, this.#store, chunk => this.#lost.delete(chunk), onProgress);
       await this.publish(signed);
     } catch (error) {
+      // What a store that fails cannot be rid of now, a scrub removes.
+      await this.unpin(needed).catch(() => {});
       throw isDiskFull(error) ? await this.#diskFull(manifest, error) : error;
-    } finally {
-      await this.unpin(needed);
     }
+    await this.unpin(needed);
   }
 
   async hasChunk(digest: ChunkDigest): Promise<boolean> {
@@ -258,7 +260,9 @@ export class Registry implements ImageRegistry, UploadTarget {
     if (!index.hasImage(digest)) return undefined;
     if ((await this.#findManifestFault(digest)) !== undefined) return undefined;
     let missing = 0;
-    for (const chunk of index.chunksOf(digest)) if (!(await this.#store.hasChunk(chunk))) missing++;
+    await forEachOf(index.chunksOf(digest), async chunk => {
+      if (!(await this.#store.hasChunk(chunk))) missing++;
+    });
     return missing;
   }
 
@@ -275,7 +279,7 @@ export class Registry implements ImageRegistry, UploadTarget {
 
   /** Removes those of the chunks that no visible image and no running ingest needs. */
   async #sweep(candidates: Iterable<ChunkDigest>): Promise<void> {
-    for (const chunk of candidates) await this.#removeUnneeded(chunk);
+    await forEachOf(candidates, async chunk => void (await this.#removeUnneeded(chunk)));
   }
 
   async #removeUnneeded(chunk: ChunkDigest): Promise<boolean> {
@@ -336,6 +340,19 @@ export class Registry implements ImageRegistry, UploadTarget {
     const turn = this.#lastExclusive.then(task);
     this.#lastExclusive = turn.catch(() => {});
     return turn;
+  }
+}
+
+async function forEachOf(
+  chunks: Iterable<ChunkDigest>,
+  task: (chunk: ChunkDigest) => Promise<void>,
+): Promise<void> {
+  const window = new TaskWindow(CHUNKS_AT_ONCE);
+  try {
+    for (const chunk of chunks) await window.start(() => task(chunk));
+    await window.finish();
+  } finally {
+    await window.settle();
   }
 }
 

@@ -15,7 +15,7 @@ export interface IngestProgress {
 }
 
 /** Chunks hashed, compressed and written side by side: 2 MiB of memory each, enough to keep several cores and a disk busy. */
-const CHUNKS_AT_ONCE = 8;
+export const CHUNKS_AT_ONCE = 8;
 
 /**
  * @param onWritten called for each chunk that was not there before
