@@ -1,7 +1,10 @@
 /** One change of a commit as portable SQL, inside the commit's transaction. Compare-and-set is a condition and a row count. */
 import type { Transaction } from "kysely";
 import type { MacAddress } from "../core/mac.ts";
+import { previousImages } from "../rollout/previous-images.ts";
 import { isEnded, type RolloutRecord } from "../rollout/rollout-record.ts";
+import type { ChangeOutcome } from "./change-outcome.ts";
+import { setImageTag } from "./image-tags.ts";
 import type { EventRecord, NewEvent, StoreChange } from "./ports.ts";
 import {
   deniedImageToRow,
@@ -22,10 +25,6 @@ type Db = Transaction<Schema>;
 const KEPT_EVENTS = 1_000_000;
 /** How often the oldest are removed, in events: one indexed delete of a thousand rows. */
 const PRUNE_EVERY = 1_000;
-
-export type ChangeOutcome =
-  | { readonly kind: "applied"; readonly event?: EventRecord }
-  | { readonly kind: "refused"; readonly reason: "stale" | "missing" };
 
 const APPLIED: ChangeOutcome = { kind: "applied" };
 
@@ -51,7 +50,9 @@ export async function applyChange(db: Db, change: StoreChange): Promise<ChangeOu
     case "require-image":
       return requireImage(db, change.digest);
     case "delete-image":
-      return deleteImage(db, change.digest);
+      return deleteImage(db, change);
+    case "set-image-tag":
+      return setImageTag(db, change);
     case "insert-rollout":
       return insertRollout(db, change.rollout);
     case "update-rollout":
@@ -178,8 +179,21 @@ async function updateRollout(
   if (isEnded(rollout.state)) {
     await db.deleteFrom("rollout_sites").where("rollout_id", "=", rollout.id).execute();
     await db.deleteFrom("rollout_images").where("rollout_id", "=", rollout.id).execute();
+    await keepPreviousImages(db, rollout);
   }
   return APPLIED;
+}
+
+/** What the rollout's machines may be taken back to by another one. */
+async function keepPreviousImages(db: Db, rollout: RolloutRecord): Promise<void> {
+  for (const { siteId, replaces, digests } of previousImages(rollout)) {
+    if (replaces) await db.deleteFrom("previous_images").where("site_id", "=", siteId).execute();
+    await db
+      .insertInto("previous_images")
+      .values(digests.map(digest => ({ site_id: siteId, digest, rollout_id: rollout.id })))
+      .onConflict(conflict => conflict.columns(["site_id", "digest"]).doUpdateSet({ rollout_id: rollout.id }))
+      .execute();
+  }
 }
 
 /** Rows in one statement: SQLite takes 32,766 values in one, and there are two in each of these rows. */
@@ -209,8 +223,11 @@ async function requireImage(db: Db, digest: string): Promise<ChangeOutcome> {
   return row === undefined ? { kind: "refused", reason: "missing" } : APPLIED;
 }
 
-/** Refused as stale while a machine or site runs the image, should, or may have to go back: asked in the same transaction. */
-async function deleteImage(db: Db, digest: string): Promise<ChangeOutcome> {
+/** Refused as stale while anything needs the image: asked in the same transaction. */
+async function deleteImage(
+  db: Db,
+  { digest, keepPrevious }: Extract<StoreChange, { kind: "delete-image" }>,
+): Promise<ChangeOutcome> {
   const machine = db
     .selectFrom("machines")
     .select("id")
@@ -227,6 +244,15 @@ async function deleteImage(db: Db, digest: string): Promise<ChangeOutcome> {
     await machine.limit(1).executeTakeFirst(),
     await site.limit(1).executeTakeFirst(),
     await rollout.limit(1).executeTakeFirst(),
+    await db.selectFrom("image_tags").select("tag").where("digest", "=", digest).limit(1).executeTakeFirst(),
+    keepPrevious
+      ? await db
+          .selectFrom("previous_images")
+          .select("site_id")
+          .where("digest", "=", digest)
+          .limit(1)
+          .executeTakeFirst()
+      : undefined,
   ];
   if (users.some(user => user !== undefined)) return { kind: "refused", reason: "stale" };
   const { numDeletedRows } = await db.deleteFrom("images").where("digest", "=", digest).executeTakeFirst();

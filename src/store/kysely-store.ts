@@ -1,6 +1,7 @@
 /** The Store over any database that Kysely speaks. What differs between databases comes in as `DatabaseErrors`. */
 import type { Kysely } from "kysely";
 import { CommitQueue, type DatabaseErrors } from "./commit-queue.ts";
+import * as tagQueries from "./image-tags.ts";
 import type {
   CommitOutcome,
   EventFilter,
@@ -71,6 +72,23 @@ export class KyselyStore implements Store {
 
   findImages(reference: string) {
     return queries.findImages(this.#db, reference);
+  }
+
+  listImageTags() {
+    return tagQueries.listImageTags(this.#db);
+  }
+
+  findImageTag(name: string, tag: string) {
+    return tagQueries.findImageTag(this.#db, name, tag);
+  }
+
+  listImageTagMoves(name: string, tag: string, limit: number) {
+    return tagQueries.listImageTagMoves(this.#db, name, tag, limit);
+  }
+
+  async listPreviousImages() {
+    const rows = await this.#db.selectFrom("previous_images").selectAll().orderBy("site_id").execute();
+    return rows.map(row => ({ siteId: row.site_id, digest: row.digest, rolloutId: row.rollout_id }));
   }
 
   listRollouts(filter: RolloutFilter) {

@@ -4,6 +4,7 @@ import { type Migration, Migrator } from "kysely/migration";
 import { firstTables } from "./migrations/0001-first-tables.ts";
 import { rollouts } from "./migrations/0002-rollouts.ts";
 import { trust } from "./migrations/0003-trust.ts";
+import { imageTags } from "./migrations/0004-image-tags.ts";
 import { siteTransfers } from "./migrations/0005-site-transfers.ts";
 
 /** Applied in the order of their names; a name that was released is never changed. */
@@ -11,6 +12,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0001-first-tables": firstTables,
   "0002-rollouts": rollouts,
   "0003-trust": trust,
+  "0004-image-tags": imageTags,
   "0005-site-transfers": siteTransfers,
 };
 

@@ -68,6 +68,29 @@ export interface ImageRecord {
   readonly pushedBy: string;
 }
 
+/** Where a tag of an image's name stands, or stood: "app:stable" → a digest. */
+export interface ImageTagRecord {
+  /** Of the image; a tag only ever stands on images of one name. */
+  readonly name: string;
+  readonly tag: string;
+  /** Null: taken away. */
+  readonly digest: ImageDigest | null;
+  /** Of that image, which may be gone when its history is read. */
+  readonly version: string | null;
+  readonly movedAt: EpochMs;
+  readonly movedBy: string;
+  readonly reason: string | null;
+  /** 1 when it was given first; goes on when it is taken away and given again. */
+  readonly revision: number;
+}
+
+/** What a site ran before its last rollout. */
+export interface PreviousImageRecord {
+  readonly siteId: string;
+  readonly digest: ImageDigest;
+  readonly rolloutId: string;
+}
+
 export const ROLES = ["admin", "operator", "ci", "viewer"] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -129,8 +152,16 @@ export type StoreChange =
   | { readonly kind: "insert-image"; readonly image: ImageRecord }
   /** Changes nothing: refuses the commit as missing unless the image is there, so that no order outlives its image. */
   | { readonly kind: "require-image"; readonly digest: ImageDigest }
-  /** Refused as stale while a machine runs it or should, a site has it as baseline, or an open rollout may need it. */
-  | { readonly kind: "delete-image"; readonly digest: ImageDigest }
+  /**
+   * Refused as stale while a machine runs it or should, a site has it as baseline, an open rollout may need it, or a tag
+   * names it; with `keepPrevious` also while a site ran it before its last rollout.
+   */
+  | { readonly kind: "delete-image"; readonly digest: ImageDigest; readonly keepPrevious?: true }
+  /**
+   * Refused as missing when no image of that name has the digest, as taken when a version of that name reads the same.
+   * `expectedRevision` is 0 for a tag that never was.
+   */
+  | { readonly kind: "set-image-tag"; readonly tag: ImageTagRecord; readonly expectedRevision: number }
   /** Taken while another open rollout has one of its sites. */
   | { readonly kind: "insert-rollout"; readonly rollout: RolloutRecord }
   | { readonly kind: "update-rollout"; readonly rollout: RolloutRecord; readonly expectedRevision: number }
@@ -144,11 +175,7 @@ export type StoreChange =
   | { readonly kind: "insert-key-list"; readonly keyList: KeyListRecord }
   /** A floor that is as high already stays as it is. */
   | { readonly kind: "raise-release-floor"; readonly floor: ReleaseFloorRecord }
-  | {
-      readonly kind: "lower-release-floor";
-      readonly floor: ReleaseFloorRecord;
-      readonly expectedRelease: number;
-    }
+  | { readonly kind: "lower-release-floor"; readonly floor: ReleaseFloorRecord; readonly expectedRelease: number }
   | { readonly kind: "append-event"; readonly event: NewEvent };
 
 /** Nothing of a commit is kept unless all of it is. */
@@ -205,8 +232,15 @@ export interface Store {
   countMachines(siteId?: string): Promise<ReadonlyMap<MachineState["kind"], number>>;
   /** Newest first. `after` is a digest. */
   listImages(page: Page): Promise<ImageRecord[]>;
-  /** @param reference digest, a digest's unique prefix (with or without "sha256:"), NAME:VERSION, or a unique version */
+  /** @param reference digest, a digest's prefix (with or without "sha256:"), NAME:VERSION, NAME:TAG, version or tag */
   findImages(reference: string): Promise<ImageRecord[]>;
+  /** Those that stand on an image, in the order of name and tag. */
+  listImageTags(): Promise<ImageTagRecord[]>;
+  /** Where the tag stands now; with a null digest where it was taken away. */
+  findImageTag(name: string, tag: string): Promise<ImageTagRecord | undefined>;
+  /** Where it stood, newest first. */
+  listImageTagMoves(name: string, tag: string, limit: number): Promise<ImageTagRecord[]>;
+  listPreviousImages(): Promise<PreviousImageRecord[]>;
   /** Newest first. `after` is an id. */
   listRollouts(filter: RolloutFilter): Promise<RolloutRecord[]>;
   findRollout(id: string): Promise<RolloutRecord | undefined>;

@@ -128,15 +128,27 @@ export async function listImages(db: Db, page: Page): Promise<ImageRecord[]> {
 
 const DIGEST_PREFIX = /^(?:sha256:)?([0-9a-f]{4,64})$/;
 
-/** A name and version may be pushed again with other content, so every reading of `reference` may name several. */
+/**
+ * A name and version may be pushed again with other content, and a version may come to read like a tag, so every reading of
+ * `reference` may name several.
+ */
 export async function findImages(db: Db, reference: string): Promise<ImageRecord[]> {
   const images = db.selectFrom("images").selectAll().orderBy("pushed_at", "desc").orderBy("digest");
   const [name = "", version] = reference.split(":");
   const hex = DIGEST_PREFIX.exec(reference)?.[1];
-  const byName =
-    version === undefined
-      ? images.where("version", "=", reference)
-      : images.where("name", "=", name).where("version", "=", version);
+  const tagged = db
+    .selectFrom("image_tags")
+    .select("digest")
+    .where("digest", "is not", null)
+    .where("tag", "=", version ?? reference);
+  const byName = images
+    .where(({ eb, or }) =>
+      or([
+        eb("version", "=", version ?? reference),
+        eb("digest", "in", version === undefined ? tagged : tagged.where("name", "=", name)),
+      ]),
+    )
+    .$if(version !== undefined, query => query.where("name", "=", name));
   const named = await byName.execute();
   if (named.length > 0 || hex === undefined) return named.map(rowToImage);
   // A range instead of LIKE: LIKE's rules for letter case differ between databases.

@@ -11,6 +11,7 @@ import type {
   EventRecord,
   EventSeverity,
   ImageRecord,
+  ImageTagRecord,
   Role,
   SiteRecord,
   TokenRecord,
@@ -19,6 +20,7 @@ import type {
   DeniedImagesTable,
   EventsTable,
   ImagesTable,
+  ImageTagsTable,
   MachinesTable,
   RolloutsTable,
   SitesTable,
@@ -146,6 +148,32 @@ export function rowToImage(row: Selectable<ImagesTable>): ImageRecord {
     minimumRelease: toNumber(row.minimum_release),
     pushedAt: toNumber(row.pushed_at),
     pushedBy: row.pushed_by,
+  };
+}
+
+export function imageTagToRow(tag: ImageTagRecord): ImageTagsTable {
+  return {
+    name: tag.name,
+    tag: tag.tag,
+    digest: tag.digest,
+    version: tag.version,
+    moved_at: tag.movedAt,
+    moved_by: tag.movedBy,
+    reason: tag.reason,
+    revision: tag.revision,
+  };
+}
+
+export function rowToImageTag(row: Selectable<ImageTagsTable>): ImageTagRecord {
+  return {
+    name: row.name,
+    tag: row.tag,
+    digest: row.digest,
+    version: row.version,
+    movedAt: toNumber(row.moved_at),
+    movedBy: row.moved_by,
+    reason: row.reason,
+    revision: toNumber(row.revision),
   };
 }
 

@@ -69,6 +69,18 @@ export interface ImagesTable {
   pushed_by: string;
 }
 
+/** `digest` and `version` are null where the tag was taken away; the row stays, so that its revisions go on. */
+export interface ImageTagsTable {
+  name: string;
+  tag: string;
+  digest: string | null;
+  version: string | null;
+  moved_at: Bigint;
+  moved_by: string;
+  reason: string | null;
+  revision: Bigint;
+}
+
 export interface TokensTable {
   id: string;
   name: string;
@@ -118,6 +130,13 @@ interface RolloutImagesTable {
   rollout_id: string;
 }
 
+/** What sites ran before their last rollout: kept from a prune until the next one is done. */
+interface PreviousImagesTable {
+  site_id: string;
+  digest: string;
+  rollout_id: string;
+}
+
 export interface DeniedImagesTable {
   digest: string;
   reason: string;
@@ -151,9 +170,12 @@ export interface Schema {
   machines: MachinesTable;
   machine_macs: MachineMacsTable;
   images: ImagesTable;
+  image_tags: ImageTagsTable;
+  image_tag_moves: ImageTagsTable;
   rollouts: RolloutsTable;
   rollout_sites: RolloutSitesTable;
   rollout_images: RolloutImagesTable;
+  previous_images: PreviousImagesTable;
   denied_images: DeniedImagesTable;
   tokens: TokensTable;
   key_lists: KeyListsTable;

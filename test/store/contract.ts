@@ -1,9 +1,11 @@
 /** What every Store must do, whatever database is below it. */
 import { describe, expect, test } from "vitest";
-import type { EventRecord, Store } from "../../src/store/ports.ts";
+import type { RolloutRecord } from "../../src/rollout/rollout-record.ts";
+import type { EventRecord, ImageTagRecord, Store } from "../../src/store/ports.ts";
 import {
   digestOf,
   imageRecord,
+  imageTagRecord,
   installIntent,
   machineRecord,
   macOf,
@@ -235,6 +237,136 @@ export function describeStoreContract(database: string, open: () => Promise<Stor
       ]);
       for (const letter of ["a", "b", "c"]) expect(await remove(letter)).toBe("committed");
       for (const letter of ["d", "e"]) expect(await remove(letter)).toBe("stale");
+    });
+
+    test("moves a tag only from where it was seen, and remembers every place", async () => {
+      await using store = await openWithSite();
+      await store.commit([
+        { kind: "insert-image", image: imageRecord() },
+        { kind: "insert-image", image: imageRecord({ digest: digestOf("b"), version: "v2" }) },
+        { kind: "insert-image", image: imageRecord({ digest: digestOf("c"), name: "db" }) },
+      ]);
+      const first = imageTagRecord();
+      const move = (expectedRevision: number, change: Partial<ImageTagRecord> = {}) =>
+        store.commit([
+          {
+            kind: "set-image-tag",
+            tag: { ...first, revision: expectedRevision + 1, ...change },
+            expectedRevision,
+          },
+        ]);
+      expect((await move(0)).kind).toBe("committed");
+      expect(await move(0)).toMatchObject({ reason: "stale" });
+      const both = await Promise.all([
+        move(1, { digest: digestOf("b"), version: "v2" }),
+        move(1, { digest: null, version: null }),
+      ]);
+      expect(both.map(({ kind }) => kind).sort()).toEqual(["committed", "conflict"]);
+      expect(await move(2, { digest: digestOf("c") })).toMatchObject({ reason: "missing" });
+      expect(await move(2, { digest: digestOf("d") })).toMatchObject({ reason: "missing" });
+      expect(await move(0, { tag: "v2" })).toMatchObject({ reason: "taken" });
+      expect((await store.listImageTagMoves("app", "stable", 10)).map(({ digest }) => digest)).toEqual([
+        digestOf("b"),
+        digestOf("a"),
+      ]);
+      expect((await move(2, { digest: null, version: null })).kind).toBe("committed");
+      expect(await store.listImageTags()).toEqual([]);
+      expect(await store.findImageTag("app", "stable")).toMatchObject({ digest: null, revision: 3 });
+      expect((await move(3)).kind).toBe("committed");
+      expect(await store.listImageTags()).toEqual([{ ...first, revision: 4 }]);
+    });
+
+    test("finds an image by its tag, and every image that a word may mean", async () => {
+      await using store = await openWithSite();
+      const v1 = imageRecord();
+      const other = imageRecord({ digest: digestOf("c"), name: "db", pushedAt: NOW + 1 });
+      await store.commit([
+        { kind: "insert-image", image: v1 },
+        { kind: "insert-image", image: other },
+        { kind: "set-image-tag", tag: imageTagRecord(), expectedRevision: 0 },
+        {
+          kind: "set-image-tag",
+          tag: imageTagRecord({ name: "db", digest: other.digest }),
+          expectedRevision: 0,
+        },
+      ]);
+      expect(await store.findImages("app:stable")).toEqual([v1]);
+      expect(await store.findImages("stable")).toEqual([other, v1]);
+      const late = imageRecord({ digest: digestOf("d"), version: "stable", pushedAt: NOW + 2 });
+      await store.commit([{ kind: "insert-image", image: late }]);
+      expect(await store.findImages("app:stable")).toEqual([late, v1]);
+    });
+
+    test("keeps an image that a tag names, and from a prune one that a site ran before its last rollout", async () => {
+      await using store = await openWithSite();
+      const rollout = rolloutRecord();
+      await store.commit([
+        ...["a", "b", "c"].map(letter => ({
+          kind: "insert-image" as const,
+          image: imageRecord({ digest: digestOf(letter), version: letter }),
+        })),
+        { kind: "insert-rollout", rollout },
+        { kind: "set-image-tag", tag: imageTagRecord({ digest: digestOf("b") }), expectedRevision: 0 },
+      ]);
+      await store.commit([
+        {
+          kind: "update-rollout",
+          rollout: { ...rollout, state: { kind: "done", at: NOW }, revision: 2 },
+          expectedRevision: 1,
+        },
+      ]);
+      const remove = async (letter: string, keepPrevious: boolean) => {
+        const outcome = await store.commit([
+          {
+            kind: "delete-image",
+            digest: digestOf(letter),
+            ...(keepPrevious ? { keepPrevious: true as const } : {}),
+          },
+        ]);
+        return outcome.kind === "conflict" ? outcome.reason : outcome.kind;
+      };
+      expect(await remove("b", false)).toBe("stale");
+      expect(await remove("a", true)).toBe("stale");
+      expect(await remove("c", true)).toBe("stale");
+      expect(await remove("a", false)).toBe("committed");
+      expect((await store.listPreviousImages()).map(({ digest }) => digest).sort()).toEqual([
+        digestOf("a"),
+        digestOf("c"),
+      ]);
+    });
+
+    test("lets go of what a site ran before, once another rollout is done there", async () => {
+      await using store = await openWithSite();
+      const end = async (id: string, from: string, image: string, change: Partial<RolloutRecord>) => {
+        const { plan, ...rest } = rolloutRecord({ id });
+        const waves = [
+          {
+            label: "100%",
+            sites: [
+              {
+                siteId: "s-local",
+                name: "local",
+                baselineBefore: digestOf(from),
+                machines: [{ machineId: "m-1", name: "node-1", from: digestOf(from) }],
+              },
+            ],
+          },
+        ];
+        const rollout = { ...rest, plan: { ...plan, image: digestOf(image), waves } };
+        await store.commit([{ kind: "insert-rollout", rollout }]);
+        await store.commit([
+          { kind: "update-rollout", rollout: { ...rollout, ...change, revision: 2 }, expectedRevision: 1 },
+        ]);
+        return (await store.listPreviousImages()).map(({ digest }) => digest[7]).sort();
+      };
+      const done = { state: { kind: "done", at: NOW } } as const;
+      expect(await end("r-1", "a", "b", done)).toEqual(["a"]);
+      expect(await end("r-2", "b", "c", done)).toEqual(["b"]);
+      const undone = { state: { kind: "rolled-back", reason: "x", at: NOW } } as const;
+      expect(await end("r-3", "c", "d", undone)).toEqual(["b"]);
+      const half = { state: { kind: "rollback-incomplete", reason: "x", at: NOW } } as const;
+      expect(await end("r-4", "c", "e", half)).toEqual(["b", "c"]);
+      expect(await end("r-5", "c", "c", done)).toEqual(["b", "c"]);
     });
 
     test("gives a site to one open rollout only, and frees it when that rollout ends", async () => {

@@ -4,7 +4,13 @@ import type { MacAddress } from "../../src/core/mac.ts";
 import type { ImageDigest } from "../../src/images/manifest.ts";
 import { NO_LIMITS } from "../../src/images/transfer-limits.ts";
 import type { RolloutRecord } from "../../src/rollout/rollout-record.ts";
-import type { ImageRecord, NewEvent, SiteRecord, TokenRecord } from "../../src/store/ports.ts";
+import type {
+  ImageRecord,
+  ImageTagRecord,
+  NewEvent,
+  SiteRecord,
+  TokenRecord,
+} from "../../src/store/ports.ts";
 
 export const NOW = 1_790_000_000_000;
 
@@ -122,6 +128,20 @@ export function imageRecord(overrides: Partial<ImageRecord> = {}): ImageRecord {
     minimumRelease: 0,
     pushedAt: NOW,
     pushedBy: "ci",
+    ...overrides,
+  };
+}
+
+export function imageTagRecord(overrides: Partial<ImageTagRecord> = {}): ImageTagRecord {
+  return {
+    name: "app",
+    tag: "stable",
+    digest: digestOf("a"),
+    version: "v1",
+    movedAt: NOW,
+    movedBy: "ops",
+    reason: null,
+    revision: 1,
     ...overrides,
   };
 }
