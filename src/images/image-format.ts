@@ -1,5 +1,7 @@
 /** Tells what kind of file someone hands in as an image, by its first bytes, and whether GRUB can boot from it. */
 
+import { type Compression, recognizeCompression } from "./compression.ts";
+
 /** Reaches past the ext4 superblock, and past the first descriptor of an ISO 9660 volume. */
 export const FORMAT_HEAD_BYTES = 36_864;
 
@@ -11,14 +13,12 @@ export type ImageFormat =
       /** Features that GRUB 2.06 (Debian 12) cannot read, by their mke2fs names; and those of a volume in use. */
       readonly obstacles: readonly string[];
     }
-  | { readonly kind: "other"; readonly name: string };
+  | { readonly kind: "compressed"; readonly compression: Compression; readonly name: string }
+  | { readonly kind: "qcow2" | "tar" | "other"; readonly name: string };
 
 /** Where a format's mark stands. */
 const MARKS: readonly { readonly name: string; readonly offset: number; readonly mark: string }[] = [
   { name: "qcow2", offset: 0, mark: "QFI\xfb" },
-  { name: "gzip", offset: 0, mark: "\x1f\x8b" },
-  { name: "xz", offset: 0, mark: "\xfd7zXZ\0" },
-  { name: "zstd", offset: 0, mark: "\x28\xb5\x2f\xfd" },
   { name: "bzip2", offset: 0, mark: "BZh" },
   { name: "VMDK", offset: 0, mark: "KDMV" },
   { name: "VHDX", offset: 0, mark: "vhdxfile" },
@@ -57,10 +57,13 @@ export function recognizeImageFormat(head: Buffer): ImageFormat {
   if (head.length >= 2 * SUPERBLOCK && head.readUInt16LE(SUPERBLOCK + 0x38) === EXT4_MAGIC) {
     return readSuperblock(head.subarray(SUPERBLOCK));
   }
-  const found = MARKS.find(({ offset, mark }) =>
+  const compression = recognizeCompression(head);
+  if (compression !== undefined) return { kind: "compressed", compression, name: compression };
+  const name = MARKS.find(({ offset, mark }) =>
     head.subarray(offset, offset + mark.length).equals(Buffer.from(mark, "latin1")),
-  );
-  return { kind: "other", name: found?.name ?? "nothing that is known" };
+  )?.name;
+  if (name === "qcow2" || name === "tar") return { kind: name, name };
+  return { kind: "other", name: name ?? "nothing that is known" };
 }
 
 function readSuperblock(superblock: Buffer): ImageFormat {

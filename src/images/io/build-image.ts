@@ -208,7 +208,7 @@ async function requireBootableExt4(path: string): Promise<void> {
   const format = recognizeImageFormat(head);
   const refuse = (what: string, advice: string): DrpError =>
     new DrpError("input.unreadable", `${path} ${what}`, { advice });
-  if (format.kind === "other") {
+  if (format.kind !== "ext4") {
     throw refuse(
       `is ${format.name}, not a raw ext4 file system`,
       "Give the raw file system of the root partition, or the directory to make one from.",
