@@ -1,9 +1,9 @@
 /**
- * The one table of commands that work on this host instead of through the hub, and the one file of the CLI that may call
- * the domain. Each is loaded when it runs, so that every other command starts without it.
+ * The one table of commands that work on this host instead of through the hub. With trust-commands.ts it is what of the CLI
+ * may call the domain. Each is loaded when it runs, so that every other command starts without it.
  */
 import { networkInterfaces } from "node:os";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { pushedImageSchema, startedUploadSchema } from "../api/wire.ts";
 import { ARCHITECTURES, type Architecture } from "../core/architecture.ts";
@@ -16,16 +16,9 @@ import type { Invocation } from "./cli.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { renderChecks } from "./format/doctor-report.ts";
 import type { ExamineOptions } from "./io/examine.ts";
+import type { LocalCommand } from "./local-command.ts";
 import { collect, parsePort, parseSize } from "./options.ts";
-
-export interface LocalCommand {
-  /** "images build": parents that exist already are reused. */
-  readonly path: string;
-  readonly summary: string;
-  /** Arguments and flags. */
-  readonly declare: (command: Command) => void;
-  readonly run: (call: Invocation<never>) => Promise<ExitCode | undefined> | Promise<void>;
-}
+import { TRUST_COMMANDS } from "./trust-commands.ts";
 
 export const LOCAL_COMMANDS: readonly LocalCommand[] = [
   {
@@ -60,6 +53,7 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
     declare: command => command.argument("<path>", "of the files PATH.key and PATH.pub"),
     run: createImageKey,
   },
+  ...TRUST_COMMANDS,
   {
     path: "config check",
     summary: "read the configuration as `drp serve` would",

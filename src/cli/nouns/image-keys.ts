@@ -1,11 +1,11 @@
-/** `drp images keys list | trust | destroy`: whose signatures the hub accepts. */
+/** `drp images keys list` and `drp images floors …`: what the hub says of trust. What signs is in trust-commands.ts. */
 import type { Command } from "commander";
-import { type ImageKey, imageKeySchema } from "../../api/wire.ts";
-import { DrpError } from "../../core/errors.ts";
+import { type ImageKey, imageKeySchema, type ReleaseFloor, releaseFloorSchema } from "../../api/wire.ts";
 import type { EpochMs } from "../../core/time.ts";
-import { type Cli, type CliContext, firstArgument } from "../cli.ts";
+import { type Cli, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge } from "../format/words.ts";
+import { parseCount } from "../options.ts";
 
 const KEY_ID_CHARACTERS = 16;
 
@@ -16,62 +16,55 @@ export function addImageKeys(cli: Cli, images: Command): void {
     const items = await context.api().list("/image-keys", imageKeySchema);
     context.out.list(
       items,
-      columns(context.now()),
+      keyColumns(context.now()),
       "No key is trusted yet. Make one: drp images keys create NAME",
     );
   });
+}
 
-  const trust = keys
-    .command("trust")
-    .argument("<file>", "public key (PEM), such as ci.pub")
-    .option("--name <name>", "what to call it (default: the file's name)")
-    .description("accept images that are signed with this key");
-  cli.on<{ name?: string }>(trust, async call => {
-    const file = firstArgument(call);
-    const name = call.options.name ?? nameOfFile(file);
-    const body = { name, publicKeyPem: call.context.readTextFile(file) };
-    const key = await call.context.api().post("/image-keys", body, imageKeySchema);
-    call.context.out.done(key, `images signed with ${key.name} (${shortKeyId(key)}) are accepted now`);
+export function addReleaseFloors(cli: Cli, images: Command): void {
+  const floors = images.command("floors").description("releases below which nothing is rolled out again");
+
+  cli.on(floors.command("list").description("the floor of each image name"), async ({ context }) => {
+    const items = await context.api().list("/release-floors", releaseFloorSchema);
+    context.out.list(items, floorColumns(context.now()), "No floor yet: one rises when a rollout is done.");
   });
 
-  const destroy = keys
-    .command("destroy")
-    .argument("<key>", "name or key id")
-    .description("accept no more images of this key");
-  cli.on(destroy, async call => {
-    const key = await findKey(call.context, firstArgument(call));
-    await call.context.api().delete(`/image-keys/${key.keyId}`);
-    call.context.out.done(key, `images signed with ${key.name} are refused from now on`);
+  const lower = floors
+    .command("lower")
+    .argument("<image>", "its name, without a version")
+    .requiredOption("--release <number>", "the lowest release that may be rolled out again", parseCount)
+    .requiredOption("--reason <text>", "kept in the events")
+    .description("let older releases in again");
+  cli.on<{ release: number; reason: string }>(lower, async call => {
+    const path = `/release-floors/${encodeURIComponent(firstArgument(call))}/lower`;
+    const { release, reason } = call.options;
+    const floor = await call.context.api().post(path, { release, reason }, releaseFloorSchema);
+    call.context.out.done(floor, `${floor.imageName} may be rolled out from release ${floor.release} on`);
   });
 }
 
-/** "keys/ci.pub" → "ci" */
-function nameOfFile(file: string): string {
-  const base = file.slice(file.lastIndexOf("/") + 1);
-  return base.replace(/\.[^.]+$/, "").toLowerCase();
-}
-
-const shortKeyId = (key: ImageKey) => key.keyId.slice(0, KEY_ID_CHARACTERS);
-
-async function findKey(context: CliContext, reference: string): Promise<ImageKey> {
-  const keys = await context.api().list("/image-keys", imageKeySchema);
-  const found = keys.filter(key => key.name === reference || key.keyId.startsWith(reference));
-  const [key] = found;
-  if (key !== undefined && found.length === 1) return key;
-  throw new DrpError(
-    "not-found",
-    `${found.length === 0 ? "no" : "more than one"} trusted key is ${reference}`,
-    {
-      advice: "See them with: drp images keys list",
-    },
-  );
-}
-
-function columns(now: EpochMs): Column<ImageKey>[] {
+function keyColumns(now: EpochMs): Column<ImageKey>[] {
   return [
     { title: "NAME", cell: key => key.name },
-    { title: "KEY ID", cell: shortKeyId },
+    { title: "KEY ID", cell: key => key.keyId.slice(0, KEY_ID_CHARACTERS) },
+    { title: "EXPIRES", cell: key => expiryText(key, now) },
     { title: "TRUSTED", cell: key => formatAge(key.trustedAt, now), dropFirst: 1 },
     { title: "BY", cell: key => key.trustedBy, dropFirst: 2 },
+  ];
+}
+
+function expiryText({ expiresAt }: ImageKey, now: EpochMs): string {
+  if (expiresAt === null) return "never";
+  const at = Date.parse(expiresAt);
+  return at <= now ? `expired ${formatAge(at, now)}` : formatAge(at, now);
+}
+
+function floorColumns(now: EpochMs): Column<ReleaseFloor>[] {
+  return [
+    { title: "IMAGE", cell: floor => floor.imageName },
+    { title: "RELEASE", cell: floor => String(floor.release), align: "right" },
+    { title: "SINCE", cell: floor => formatAge(floor.setAt, now), dropFirst: 2 },
+    { title: "WHY", cell: floor => floor.reason, dropFirst: 1 },
   ];
 }

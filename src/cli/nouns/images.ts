@@ -6,7 +6,7 @@ import type { EpochMs } from "../../core/time.ts";
 import { type Cli, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge, formatTime } from "../format/words.ts";
-import { addImageKeys } from "./image-keys.ts";
+import { addImageKeys, addReleaseFloors } from "./image-keys.ts";
 
 const NO_IMAGES =
   "No images yet. Build and push the first one:\n" +
@@ -40,6 +40,7 @@ export function addImages(cli: Cli): Command {
   });
 
   addImageKeys(cli, images);
+  addReleaseFloors(cli, images);
   return images;
 }
 
@@ -53,9 +54,19 @@ function columns(now: EpochMs): Column<Image>[] {
     { title: "SIZE", cell: image => formatBytes(image.sizeBytes), align: "right", dropFirst: 3 },
     { title: "DATA", cell: image => formatBytes(image.dataBytes), align: "right", dropFirst: 4 },
     { title: "DIGEST", cell: image => shortDigest(image.digest), dropFirst: 1 },
+    { title: "REFUSED", cell: image => refusalText(image), dropFirst: 7 },
     { title: "PUSHED", cell: image => formatAge(image.pushedAt, now), dropFirst: 5 },
     { title: "BY", cell: image => image.pushedBy, dropFirst: 6 },
   ];
+}
+
+/** Why no machine is given it; empty for most. */
+function refusalText({ denied, signatureRefusal }: Image): string {
+  return signatureRefusal ?? (denied === undefined ? "" : `denied: ${denied.reason}`);
+}
+
+function releaseText({ release, minimumRelease }: Image): string {
+  return minimumRelease === 0 ? String(release) : `${release}, replaces ${minimumRelease} or newer`;
 }
 
 function fields(image: Image): [string, string][] {
@@ -64,7 +75,11 @@ function fields(image: Image): [string, string][] {
     ["Digest", image.digest],
     ["Architecture", image.architecture],
     ["Size", `${formatBytes(image.sizeBytes)}, ${formatBytes(image.dataBytes)} of it not zero`],
+    ["Release", releaseText(image)],
     ["Signed by", image.keyId],
+    ...(image.signatureRefusal === undefined
+      ? []
+      : [["Refused", image.signatureRefusal] as [string, string]]),
     ["Pushed", `${formatTime(image.pushedAt)} by ${image.pushedBy}`],
   ];
 }

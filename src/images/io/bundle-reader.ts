@@ -99,6 +99,11 @@ export class BundleReader {
     }
   }
 
+  /** How far into the tar its entries have been read. */
+  get readBytes(): number {
+    return Math.max(this.#readBytes, this.#contentEndBytes);
+  }
+
   /** Every chunk of payload and attachments in order; ends only where the bundle ends as it should. */
   async *chunks(manifest: Manifest): AsyncGenerator<BundledChunk, void, void> {
     try {

@@ -82,7 +82,7 @@ export async function openRegistry(
   dir: string,
   settings: ImageStoreSettings = { kind: "folder" },
   env: Readonly<Record<string, string | undefined>> = process.env,
-): Promise<ImageRegistry> {
+): Promise<Registry> {
   return new Registry(await openImageStore(dir, settings, env));
 }
 
@@ -109,8 +109,10 @@ export class Registry implements ImageRegistry, UploadTarget {
       const { manifest, signed } = await reader.readManifest(trustedKeys);
       const digest = imageDigest(signed.manifestText);
       const missingChunks = await this.#countMissing(digest);
-      if (missingChunks === 0) await reader.drain();
-      else await this.#ingest(reader, manifest, signed, options.onProgress);
+      if (missingChunks === 0) {
+        await reader.drain();
+        await this.#replaceSignature(digest, signed);
+      } else await this.#ingest(reader, manifest, signed, options.onProgress);
       return {
         manifest,
         digest,
@@ -122,6 +124,14 @@ export class Registry implements ImageRegistry, UploadTarget {
     } finally {
       reader.close();
     }
+  }
+
+  /** The same image, vouched for by another key from now on. */
+  async #replaceSignature(digest: ImageDigest, signed: SignedManifest): Promise<void> {
+    await this.#exclusive(async () => {
+      if ((await this.manifest(digest))?.signature.keyId === signed.signature.keyId) return;
+      await this.#store.publishManifest(digest, signed);
+    });
   }
 
   async manifest(digest: ImageDigest): Promise<SignedManifest | undefined> {

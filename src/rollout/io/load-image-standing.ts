@@ -31,8 +31,6 @@ export async function loadSignerRefusals(
   return keyId => {
     // Nobody is trusted yet, so nothing can have been pushed by a key that was.
     if (chain.length === 0) return null;
-    // Nobody is trusted yet, so nothing can have been pushed by a key that was.
-    if (chain.length === 0) return null;
     const key = byId.get(keyId);
     if (key === undefined) return `key ${keyId.slice(0, 16)}, which no key list has`;
     return key.refusal === undefined ? null : `key ${key.refusal.keyName}, which ${key.refusal.why}`;
