@@ -1,6 +1,8 @@
 /** What drp.yaml may hold: one schema, from which keys, variables and flags get their names. */
 import { z } from "zod";
 import { dhcpSchema } from "./dhcp-settings.ts";
+import { imageStoreSchema } from "./image-store-settings.ts";
+import { sizeSchema } from "./size-setting.ts";
 
 const port = z.int().min(0).max(65_535);
 const name = z
@@ -26,8 +28,13 @@ export const configSchema = z.strictObject({
   tftp: z.strictObject({ port: port.optional() }).optional(),
   dhcp: dhcpSchema.optional(),
   site: z
-    .strictObject({ name: name.optional(), unknown: z.enum(["discover", "disk", "silent"]).optional() })
+    .strictObject({
+      name: name.optional(),
+      unknown: z.enum(["discover", "disk", "silent"]).optional(),
+      cacheSize: sizeSchema.optional(),
+    })
     .optional(),
+  images: z.strictObject({ store: imageStoreSchema.optional() }).optional(),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).optional() }).optional(),
 });
 

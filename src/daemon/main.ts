@@ -67,7 +67,7 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
     for (const event of events) logEvent(log, event);
   });
   const ca = await openCertificateAuthority(folder.path, hostNames(settings.names), startedAt);
-  const registry = await openRegistry(join(folder.path, "images"));
+  const registry = await openRegistry(join(folder.path, "images"), settings.images.store);
   const uploads = await Uploads.open(join(folder.path, "uploads"), registry, clock);
   const adminTokenFile = await ensureAdminToken(store, folder.path, randomBytes, startedAt);
   const localSite = await ensureLocalSite(store, settings.site, startedAt);

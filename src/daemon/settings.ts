@@ -4,11 +4,15 @@
  */
 import type { z } from "zod";
 import type { UnknownPolicy } from "../agent/site/view.ts";
+import type { ImageStoreSettings } from "../images/store-settings.ts";
 import type { LoaderChoice } from "../pxe/boot-process-messages.ts";
 import { configError } from "./config-error.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { configSchema, flagOf, type LOG_LEVELS, overlayKeys, variableOf } from "./config-keys.ts";
 import { type DhcpSettings, decideDhcpSettings } from "./dhcp-settings.ts";
+import { decideImageStore } from "./image-store-settings.ts";
+import type { SettingProblem } from "./setting-problem.ts";
+import { readSize } from "./size-setting.ts";
 
 /** As the program uses them. */
 export interface Settings {
@@ -23,7 +27,13 @@ export interface Settings {
   readonly tftp: { readonly port: number };
   readonly dhcp: DhcpSettings;
   /** Null: what the store says, `discover` at first. */
-  readonly site: { readonly name: string; readonly unknown: UnknownPolicy | null };
+  readonly site: {
+    readonly name: string;
+    readonly unknown: UnknownPolicy | null;
+    /** Of the images that `drp site run` keeps, in bytes; null: as much as its disk holds. */
+    readonly cacheBytes: number | null;
+  };
+  readonly images: { readonly store: ImageStoreSettings };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
 }
 
@@ -51,13 +61,11 @@ export function decideSettings(input: SettingsInput): Settings {
     );
   }
   const config = parsed.data;
-  const { dhcp, problems } = decideDhcpSettings(config.dhcp);
+  const { dhcp, problems: dhcpProblems } = decideDhcpSettings(config.dhcp);
+  const { store, problems: storeProblems } = decideImageStore(config.images?.store);
+  const problems = [...below(["dhcp"], dhcpProblems), ...below(["images", "store"], storeProblems)];
   if (problems.length > 0) {
-    throw configError(
-      problems
-        .map(({ path, reason }) => ({ path: ["dhcp", ...path], reason }))
-        .map(({ path, reason }) => `${where(path)}: ${formatKey(path)}: ${reason}`),
-    );
+    throw configError(problems.map(({ path, reason }) => `${where(path)}: ${formatKey(path)}: ${reason}`));
   }
   return {
     data: config.data ?? input.defaults.data,
@@ -72,9 +80,18 @@ export function decideSettings(input: SettingsInput): Settings {
     siteChannel: { port: config.siteChannel?.port ?? 8444 },
     tftp: { port: config.tftp?.port ?? 69 },
     dhcp,
-    site: { name: config.site?.name ?? "local", unknown: config.site?.unknown ?? null },
+    site: {
+      name: config.site?.name ?? "local",
+      unknown: config.site?.unknown ?? null,
+      cacheBytes: readSize(config.site?.cacheSize),
+    },
+    images: { store },
     log: { level: config.log?.level ?? "info" },
   };
+}
+
+function below(section: readonly string[], problems: readonly SettingProblem[]): SettingProblem[] {
+  return problems.map(({ path, reason }) => ({ path: [...section, ...path], reason }));
 }
 
 interface Overlay {
@@ -97,12 +114,20 @@ function readOverlays({ env, flags }: SettingsInput): Overlay[] {
 
 function merge(tree: Record<string, unknown>, overlays: readonly Overlay[]): Record<string, unknown> {
   const merged = structuredClone(tree);
-  for (const { key, value } of overlays) {
-    const [first = "", second] = key.split(".");
-    if (second === undefined) merged[first] = value;
-    else merged[first] = { ...(merged[first] as object | undefined), [second]: value };
-  }
+  for (const { key, value } of overlays) setIn(merged, key.split("."), value);
   return merged;
+}
+
+/** What stands in the way is replaced: the schema has refused it, or the overlay means it. */
+function setIn(tree: Record<string, unknown>, path: readonly string[], value: string | number): void {
+  const [first = "", ...rest] = path;
+  if (rest.length === 0) {
+    tree[first] = value;
+    return;
+  }
+  const below = { ...(tree[first] as Record<string, unknown> | undefined) };
+  setIn(below, rest, value);
+  tree[first] = below;
 }
 
 function describeIssue(issue: z.core.$ZodIssue): { path: PropertyKey[]; text: string }[] {

@@ -36,7 +36,8 @@ test("without any configuration there are defaults, and no subnet", () => {
     siteChannel: { port: 8444 },
     tftp: { port: 69 },
     dhcp: { mode: "server", interfaces: [], ports: { dhcp: 67, proxyDhcp: 4011 }, classes: [], subnets: [] },
-    site: { name: "local", unknown: null },
+    site: { name: "local", unknown: null, cacheBytes: null },
+    images: { store: { kind: "folder" } },
     log: { level: "info" },
   });
   expect(decide("")).toEqual(decide());
@@ -164,6 +165,25 @@ test("the examples of docs/config.md are good", () => {
   for (const yaml of examples) expect(mistakes(yaml)).toEqual([]);
 });
 
+test("an S3 store has every default decided, and no secret in it", () => {
+  const text =
+    "images:\n  store: { kind: s3, bucket: images, prefix: drp, cacheSize: 1GiB, credentialsFile: /c }\n";
+  const settings = decide(text, {
+    env: { DRP_IMAGES_STORE_ENDPOINT: "https://s3.example.com", AWS_SECRET_ACCESS_KEY: "hidden" },
+    flags: { "images-store-region": "eu-1" },
+  });
+  expect(settings.images.store).toEqual({
+    kind: "s3",
+    endpoint: "https://s3.example.com",
+    region: "eu-1",
+    bucket: "images",
+    prefix: "drp/",
+    cacheBytes: 1024 ** 3,
+    credentialsFile: "/c",
+  });
+  expect(JSON.stringify(settingsToPlain(settings))).not.toContain("hidden");
+});
+
 describe("a mistake names file, line and key:", () => {
   test.each([
     ["an unknown key", "data: /x\nport: 1\n", "drp.yaml:2: port: there is no such key"],
@@ -270,6 +290,26 @@ describe("a mistake names file, line and key:", () => {
       "a proxy with subnets",
       "dhcp:\n  mode: proxy\n  interfaces: [eth0]\n  subnets:\n    - network: 10.0.0.0/24\n",
       "drp.yaml:4: dhcp.subnets: in mode proxy another server gives addresses and options; take subnets out",
+    ],
+    [
+      "an S3 store without a bucket",
+      "images: { store: { kind: s3 } }\n",
+      "images.store.bucket: a store of kind s3",
+    ],
+    [
+      "an S3 store's setting on a folder",
+      "images:\n  store:\n    bucket: images\n",
+      "drp.yaml:3: images.store.bucket: bucket is for a store of kind s3",
+    ],
+    [
+      "a secret in an address",
+      "images:\n  store: { kind: s3, bucket: images, endpoint: 'https://me:hidden@s3.example.com' }\n",
+      "images.store.endpoint: credentials do not belong here",
+    ],
+    [
+      "a cache that could lose what is being sent",
+      "images: { store: { kind: s3, bucket: images, cacheSize: 1MiB } }\n",
+      "images.store.cacheSize: at least 256MiB",
     ],
   ])("%s", (_name, text, expected) => {
     expect(mistakes(text).join("\n")).toContain(expected);
