@@ -41,6 +41,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   "port.forbidden": 500,
   "port.in-use": 500,
   "precondition.failed": 412,
+  "registry.failed": 502,
   "request.invalid": 400,
   "request.too-large": 413,
   "rollout.conflict": 409,

@@ -40,6 +40,7 @@ export type ErrorCode =
   | "port.forbidden"
   | "port.in-use"
   | "precondition.failed"
+  | "registry.failed"
   | "request.invalid"
   | "rollout.conflict"
   | "rollout.refused"
