@@ -71,14 +71,6 @@ test("an image that a machine runs stays; one that nobody needs goes, with its f
   expect((await remove()).body).toMatchObject({ code: "image.unknown" });
 });
 
-test("a trusted key is listed, and trusted no longer once it is removed", async () => {
-  expect((await hub.call("GET", "/api/v1/image-keys", { as: "viewer" })).body).toMatchObject({
-    items: [{ name: "release" }],
-  });
-  expect((await hub.call("DELETE", "/api/v1/image-keys/release")).status).toBe(204);
-  expect((await push(await bundle(4))).body).toMatchObject({ code: "signature.rejected" });
-});
-
 /** In the middle of the payload. */
 function flipByte(bytes: Buffer): Buffer {
   const changed = Buffer.from(bytes);

@@ -10,6 +10,7 @@ import {
   requestWith,
   runningWith,
   siteWith,
+  V1,
   V2,
 } from "./helpers/fleet.ts";
 
@@ -53,6 +54,39 @@ const refusals: readonly [string, Partial<PlanRequest>, Partial<Fleet>, string, 
     { openRollouts: [OPEN] },
     "rollout.conflict",
     "rollout r-9 (app:v2) is running over rome",
+  ],
+  [
+    "an image whose key was rotated out",
+    {},
+    { standing: { signatureRefusal: "key ci (1f2e), which was rotated out by key list 4", floor: null } },
+    "signature.rejected",
+    "app:v2 is signed by key ci (1f2e), which was rotated out by key list 4",
+  ],
+  [
+    "an image below the floor",
+    {},
+    {
+      standing: {
+        signatureRefusal: null,
+        floor: { release: 5, reason: "rollout r-4 of app:v5 is done", recorded: new Set([V1]) },
+      },
+    },
+    "image.downgrade",
+    "app:v2 is release 2, and the floor of app is release 5: rollout r-4 of app:v5 is done",
+  ],
+  [
+    "machines that run a release too old for the image",
+    {},
+    { image: imageWith({ release: 9, minimumRelease: 5 }) },
+    "image.release-gap",
+    "app:v2 replaces only release 5 of app or a newer one, and app:v1 is release 1 on b1; that stops 3 machines: b1, b2, r1",
+  ],
+  [
+    "an image of another name that has a minimum",
+    { selector: "site=rome" },
+    { image: imageWith({ name: "edge", minimumRelease: 1 }) },
+    "image.release-gap",
+    "edge:v2 replaces only release 1 of edge or a newer one, and app:v1 runs on r1; that stops 1 machine: r1",
   ],
   [
     "an image that fits no slot",
@@ -125,6 +159,37 @@ describe("planRollout()", () => {
     expect(planRollout(requestWith({ planHash: hash }), FLEET).kind).toBe("planned");
     const later = fleetWith({ machines: FLEET.machines.slice(1) });
     expect(planRollout(requestWith({ planHash: hash }), later)).toMatchObject({ code: "rollout.refused" });
+  });
+
+  test.each<[string, Partial<PlanRequest>, Partial<Fleet>]>([
+    [
+      "goes back below the floor to what the rollout that raised it has recorded",
+      {},
+      {
+        standing: {
+          signatureRefusal: null,
+          floor: { release: 5, reason: "rollout r-4 is done", recorded: new Set([V2]) },
+        },
+      },
+    ],
+    [
+      "brings the last machines of a site to its baseline, below the floor or not",
+      {},
+      {
+        sites: [siteWith("berlin", { baseline: V2 })],
+        standing: {
+          signatureRefusal: null,
+          floor: { release: 5, reason: "rollout r-4 is done", recorded: new Set() },
+        },
+      },
+    ],
+    [
+      "lets a reimage skip releases: it makes the data partition anew",
+      { strategy: "reimage" },
+      { image: imageWith({ release: 9, minimumRelease: 5 }) },
+    ],
+  ])("%s", (_name, request, fleet) => {
+    expect(planRollout(requestWith(request), fleetWith(fleet))).toMatchObject({ kind: "planned" });
   });
 
   test("makes the same plan of the same fleet, in whatever order the fleet is given", () => {

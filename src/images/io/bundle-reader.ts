@@ -99,9 +99,9 @@ export class BundleReader {
     }
   }
 
-  /** How far into the tar its entries have been read. */
-  get readBytes(): number {
-    return Math.max(this.#readBytes, this.#contentEndBytes);
+  /** Where the entry that was read last ends in the tar. */
+  get entryEndBytes(): number {
+    return this.#contentEndBytes;
   }
 
   /** Every chunk of payload and attachments in order; ends only where the bundle ends as it should. */

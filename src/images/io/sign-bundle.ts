@@ -62,7 +62,7 @@ async function readHead(file: string) {
   const reader = new BundleReader(source);
   try {
     const signed = await reader.readSignedManifest();
-    return { signed, restBytes: reader.readBytes };
+    return { signed, restBytes: reader.entryEndBytes };
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === "ENOENT" ? unreadable(file, error) : error;
   } finally {
