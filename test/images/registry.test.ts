@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DrpError } from "../../src/core/errors.ts";
 import { decodeChunk, encodeChunk } from "../../src/images/io/chunk-codec.ts";
@@ -223,6 +224,64 @@ describe("a bundle that was changed on the way", () => {
 function withPayload(payload: Buffer, name = "rootfs.img.zst"): TarEntry[] {
   return [...bundle.entries.slice(0, 2), [name, payload]];
 }
+
+const plainTar = (await makeBundle(image, key, "plain")).bytes;
+
+describe("a bundle inside zstd", () => {
+  const zstd = (bytes: Buffer) => zstdCompressSync(bytes);
+  test.each([
+    ["one frame", () => zstd(plainTar)],
+    ["three frames", () => Buffer.concat([0, 1, 2].map(third => zstd(plainTar.subarray(...thirdOf(third)))))],
+    ["frames around a payload of frames", () => zstd(bundle.bytes)],
+  ])("is kept byte for byte: %s", async (_, compress) => {
+    const result = await registry.ingestBundle(streamOf(compress()), [key]);
+    expect(result).toMatchObject({ digest: bundle.digest, alreadyPresent: false });
+    expect((await readImage()).equals(image)).toBe(true);
+    const again = streamOf(compress());
+    expect(await registry.ingestBundle(again, [key])).toMatchObject({ alreadyPresent: true });
+    expect(again.readableEnded).toBe(true);
+  });
+
+  function thirdOf(index: number): [number, number] {
+    const size = Math.ceil(plainTar.length / 3);
+    return [index * size, (index + 1) * size];
+  }
+
+  test("is refused wherever it is cut, changed or continued, and leaves nothing", async () => {
+    const bytes = zstd(bundle.bytes);
+    const random = seededRandom(31);
+    for (let round = 0; round < 60; round++) {
+      const at = round < 10 ? round : Math.floor(random() * (bytes.length - 1));
+      const cut = await failureOf(bytes.subarray(0, at));
+      expect(cut.code, `cut after ${at}`).toMatch(/^bundle\.(truncated|malformed)$/);
+      expect(await files(), `cut after ${at}`).toEqual([]);
+    }
+    expect((await failureOf(Buffer.concat([bytes, Buffer.from("more")]))).code).toMatch(/^bundle\./);
+    expect(await files()).toEqual([]);
+  });
+
+  test("cannot make the hub remember more than a manifest, whatever it unpacks to", async () => {
+    const header = (name: string, type: number, size: number) => {
+      const block = Buffer.alloc(512);
+      block.write(name);
+      block.write("0000644", 100);
+      block.write(`${size.toString(8).padStart(11, "0")} `, 124);
+      block[156] = type;
+      block.write("ustar\x0000", 257);
+      block.fill(" ", 148, 156);
+      const sum = block.reduce((total, byte) => total + byte, 0);
+      block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+      return block;
+    };
+    const bomb = Buffer.alloc(200 * CHUNK_BYTES);
+    const inManifest = zstd(Buffer.concat([header("manifest.json", 0x30, bomb.length), bomb]));
+    expect((await failureOf(inManifest)).message).toContain("manifest.json has 209715200 bytes; at most");
+    const before = process.memoryUsage().rss;
+    const inPaxHeader = zstd(Buffer.concat([header("pax", 0x78, bomb.length), bomb]));
+    expect((await failureOf(inPaxHeader)).code).toBe("bundle.malformed");
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * CHUNK_BYTES);
+  });
+});
 
 describe("a bundle that is made wrongly or with bad intent", () => {
   const [manifest, signature, payload] = bundle.entries as [TarEntry, TarEntry, TarEntry];

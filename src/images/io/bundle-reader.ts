@@ -1,8 +1,8 @@
 /**
- * Reads a bundle (a tar: manifest.json, manifest.sig, the payload, the attachments) as it streams by. It checks the frame and
+ * Reads a bundle (a tar, or a zstd file of one: manifest.json, manifest.sig, the payload, the attachments) as it streams by. It checks the frame and
  * the signature; whether the chunks' bytes are the signed ones is for their consumer.
  */
-import { finished, type Readable } from "node:stream";
+import { finished, Readable } from "node:stream";
 import tar from "tar-stream";
 import { DecodeError, DrpError } from "../../core/errors.ts";
 import { splitChunks } from "../chunker.ts";
@@ -10,6 +10,7 @@ import type { TrustedKey } from "../keys.ts";
 import { type ChunkedPart, type Manifest, signatureSchema } from "../manifest.ts";
 import { MAX_MANIFEST_BYTES, type SignedManifest, verifyManifest } from "../signature.ts";
 import { splitFrames } from "../zstd-frames.ts";
+import { decompressing } from "./decompress.ts";
 
 /** One chunk as the bundle holds it: plain bytes, or the zstd frame of them. Not yet compared with its digest. */
 export interface BundledChunk {
@@ -24,8 +25,8 @@ interface TarEntry extends AsyncIterable<Uint8Array> {
   readonly header: tar.Header & { readonly byteOffset: number };
 }
 
-/** tar-stream keeps a pax header in memory until it is whole, whatever its size; ours have none, other tools' a few KiB. */
-const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+/** RFC 8878 §3.1.1, little-endian. */
+const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 /** A signature is 200 bytes of JSON. */
 const MAX_SIGNATURE_BYTES = 4096;
 const TAR_BLOCK_BYTES = 512;
@@ -39,20 +40,16 @@ const TAR_END_BYTES = 2 * TAR_BLOCK_BYTES;
  */
 export class BundleReader {
   readonly #source: Readable;
+  /** The source, or what comes out of its zstd frames. */
+  #tar: Readable;
   readonly #extract = tar.extract();
   readonly #entries: AsyncIterator<TarEntry>;
   readonly #sourceEnd: Promise<void>;
   readonly #extractClosed: Promise<void>;
   readonly #count = (bytes: Uint8Array): void => {
     this.#receivedBytes += bytes.length;
-    if (this.#receivedBytes - this.#readBytes <= MAX_UNREAD_BYTES) return;
-    this.#extract.destroy(
-      malformed(`the bundle's header at byte ${this.#readBytes} is longer than any entry needs`),
-    );
   };
   #receivedBytes = 0;
-  /** How far into the tar its entries have been read. */
-  #readBytes = 0;
   /** Where the last entry's content ends in the tar. */
   #contentEndBytes = 0;
   #archiveError: Error | undefined;
@@ -60,6 +57,7 @@ export class BundleReader {
 
   constructor(source: Readable) {
     this.#source = source;
+    this.#tar = source;
     this.#entries = (this.#extract as AsyncIterable<TarEntry>)[Symbol.asyncIterator]();
     this.#extract.on("error", error => {
       this.#archiveError ??= error;
@@ -76,8 +74,6 @@ export class BundleReader {
       }
       ended.resolve();
     });
-    source.on("data", this.#count);
-    source.pipe(this.#extract);
   }
 
   /** Resolves once the signature holds; until then no payload byte has been looked at. */
@@ -91,6 +87,7 @@ export class BundleReader {
   /** The manifest as nobody has checked it yet: for who only passes the bundle on. */
   async readSignedManifest(): Promise<SignedManifest> {
     try {
+      await this.#begin();
       const manifestText = await this.#readText("manifest.json", MAX_MANIFEST_BYTES);
       const signature = parseSignature(await this.#readText("manifest.sig", MAX_SIGNATURE_BYTES));
       return { manifestText, signature };
@@ -108,10 +105,10 @@ export class BundleReader {
   async *chunks(manifest: Manifest): AsyncGenerator<BundledChunk, void, void> {
     try {
       for (const payload of manifest.payloads) {
-        yield* this.#readPart(await this.#next([payload.name, `${payload.name}.zst`]), payload);
+        yield* readPart(await this.#next([payload.name, `${payload.name}.zst`]), payload);
       }
       for (const attachment of manifest.attachments) {
-        yield* this.#readPart(await this.#next([attachment.name]), attachment);
+        yield* readPart(await this.#next([attachment.name]), attachment);
       }
       const extra = await this.#advance();
       if (extra !== undefined)
@@ -125,14 +122,33 @@ export class BundleReader {
   /** Reads the source to its end and forgets it, so that a sender who is not listening yet can finish. */
   async drain(): Promise<void> {
     this.close();
+    // As long as a decoder waits for the source's bytes, they do not flow away.
+    if (this.#tar !== this.#source && !this.#tar.closed)
+      await new Promise(resolve => this.#tar.once("close", resolve));
     this.#source.resume();
     await this.#sourceEnd;
   }
 
   close(): void {
-    this.#source.unpipe(this.#extract);
-    this.#source.off("data", this.#count);
+    this.#tar.unpipe(this.#extract);
+    this.#tar.off("data", this.#count);
+    if (this.#tar !== this.#source) this.#tar.destroy();
     this.#extract.destroy();
+  }
+
+  async #begin(): Promise<void> {
+    const head = await peek(this.#source, ZSTD_MAGIC.length);
+    if (head.length < ZSTD_MAGIC.length) {
+      this.#receivedBytes = head.length;
+      throw this.#truncated(this.#sourceError);
+    }
+    if (head.equals(ZSTD_MAGIC)) {
+      const compressed = this.#source.iterator({ destroyOnReturn: false });
+      this.#tar = Readable.from(decompressing(compressed, "zstd", "the bundle"), { objectMode: false });
+      this.#tar.on("error", error => this.#extract.destroy(error));
+    }
+    this.#tar.on("data", this.#count);
+    this.#tar.pipe(this.#extract);
   }
 
   /** @param names one of which the next entry must bear */
@@ -155,7 +171,7 @@ export class BundleReader {
     const sizeBytes = entry.header.size;
     if (sizeBytes > maxBytes) throw malformed(`${name} has ${sizeBytes} bytes; at most ${maxBytes} are read`);
     const pieces: Uint8Array[] = [];
-    for await (const piece of this.#content(entry)) pieces.push(piece);
+    for await (const piece of entry) pieces.push(piece);
     try {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces));
     } catch {
@@ -165,13 +181,13 @@ export class BundleReader {
 
   /** Turns what tar-stream and the source throw into our words; everything else stays as it is. */
   async #explain(error: unknown): Promise<unknown> {
-    if (error instanceof DrpError) return error;
+    if (error instanceof DrpError) return asBundleError(error);
     // An entry can fail with a mere "destroyed" before the archive says why.
     this.#extract.destroy();
     await this.#extractClosed;
     if (this.#sourceError !== undefined) return this.#truncated(this.#sourceError);
     if (this.#archiveError === undefined) return error;
-    if (this.#archiveError instanceof DrpError) return this.#archiveError;
+    if (this.#archiveError instanceof DrpError) return asBundleError(this.#archiveError);
     if (this.#archiveError.message === "Unexpected end of data") return this.#truncated();
     return new DrpError(
       "bundle.malformed",
@@ -183,42 +199,11 @@ export class BundleReader {
     );
   }
 
-  /** What the parts' names end in tells how they are cut: `.zst` is a zstd file in which each chunk is a frame of its own. */
-  async *#readPart(entry: TarEntry, part: ChunkedPart): AsyncGenerator<BundledChunk, void, void> {
-    const { name, sizeBytes, chunks } = part;
-    const form = entry.header.name === name ? "plain" : "frame";
-    if (form === "plain" && entry.header.size !== sizeBytes) {
-      throw malformed(`${name} has ${entry.header.size} bytes, its manifest says ${sizeBytes}`);
-    }
-    const content = this.#content(entry);
-    let index = 0;
-    try {
-      for await (const bytes of form === "plain" ? splitChunks(content) : splitFrames(content)) {
-        if (index === chunks.length)
-          throw malformed(`${name} goes on after the ${sizeBytes} bytes of its manifest`);
-        yield { part, index, form, bytes };
-        index++;
-      }
-    } catch (cause) {
-      if (!(cause instanceof DecodeError)) throw cause;
-      throw tamperedChunk(part, index, "cannot be read", cause);
-    }
-    if (index < chunks.length) throw malformed(`${name} ends in chunk ${index} of ${chunks.length}`);
-  }
-
-  async *#content(entry: TarEntry): AsyncGenerator<Uint8Array, void, void> {
-    for await (const piece of entry) {
-      this.#readBytes += piece.length;
-      yield piece;
-    }
-  }
-
   async #advance(): Promise<TarEntry | undefined> {
     const step = await this.#entries.next();
     if (step.done === true) return undefined;
     const entry = step.value;
     const { byteOffset, size } = entry.header;
-    this.#readBytes = byteOffset;
     this.#contentEndBytes = byteOffset + Math.ceil(size / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
     return entry;
   }
@@ -239,6 +224,62 @@ export class BundleReader {
       },
     );
   }
+}
+
+/** What the parts' names end in tells how they are cut: `.zst` is a zstd file in which each chunk is a frame of its own. */
+async function* readPart(entry: TarEntry, part: ChunkedPart): AsyncGenerator<BundledChunk, void, void> {
+  const { name, sizeBytes, chunks } = part;
+  const form = entry.header.name === name ? "plain" : "frame";
+  if (form === "plain" && entry.header.size !== sizeBytes) {
+    throw malformed(`${name} has ${entry.header.size} bytes, its manifest says ${sizeBytes}`);
+  }
+  let index = 0;
+  try {
+    for await (const bytes of form === "plain" ? splitChunks(entry) : splitFrames(entry)) {
+      if (index === chunks.length)
+        throw malformed(`${name} goes on after the ${sizeBytes} bytes of its manifest`);
+      yield { part, index, form, bytes };
+      index++;
+    }
+  } catch (cause) {
+    if (!(cause instanceof DecodeError)) throw cause;
+    throw tamperedChunk(part, index, "cannot be read", cause);
+  }
+  if (index < chunks.length) throw malformed(`${name} ends in chunk ${index} of ${chunks.length}`);
+}
+
+/** What the decoder says of a file it says of a bundle here. */
+function asBundleError(error: DrpError): DrpError {
+  if (error.code !== "input.unreadable") return error;
+  return new DrpError("bundle.malformed", error.message, {
+    advice: "Send it again; if that does not help, compress it again.",
+    facts: error.facts,
+    cause: error,
+  });
+}
+
+/** The stream's first bytes, which stay in it; fewer, and then taken, where it ends before. */
+async function peek(source: Readable, count: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for (let length = 0; length < count && !source.readableEnded && !source.destroyed; ) {
+    const piece: Buffer | null = source.read();
+    if (piece === null) {
+      await new Promise<void>(resolve => {
+        const events = ["readable", "end", "error", "close"];
+        const done = () => {
+          for (const event of events) source.off(event, done);
+          resolve();
+        };
+        for (const event of events) source.on(event, done);
+      });
+    } else {
+      pieces.push(piece);
+      length += piece.length;
+    }
+  }
+  const read = Buffer.concat(pieces);
+  if (read.length >= count) source.unshift(read);
+  return read.subarray(0, count);
 }
 
 /** A part whose bytes are not the signed ones. */
