@@ -38,7 +38,7 @@ export interface AddressDesk {
 
 export interface ApiDeps {
   readonly store: Store;
-  readonly registry: Pick<ImageRegistry, "ingestBundle" | "remove">;
+  readonly registry: Pick<ImageRegistry, "manifest" | "openImage" | "ingestBundle" | "remove" | "scrub">;
   readonly uploads: Pick<Uploads, "begin" | "keepChunk" | "complete">;
   readonly addresses: AddressDesk;
   readonly status: () => Status;

@@ -9,7 +9,8 @@ const NAMED_USERS = 3;
 const PAGE = 500;
 
 export async function findImageUsers(store: Store, digest: ImageDigest): Promise<string[]> {
-  const users: string[] = [];
+  const tags = (await store.listImageTags()).filter(tag => tag.digest === digest);
+  const users = tags.map(({ name, tag }) => `tag ${name}:${tag}`);
   const rollouts = await store.listRollouts({ onlyOpen: true, limit: PAGE });
   users.push(...rollouts.filter(rollout => needs(rollout, digest)).map(({ id }) => `rollout ${id}`));
   for (let after: string | undefined; users.length < NAMED_USERS; ) {

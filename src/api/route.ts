@@ -27,6 +27,8 @@ export interface Call<Query, Body> {
   /** Accept: text/event-stream */
   readonly wantsEventStream: boolean;
   readonly lastEventId: number | undefined;
+  /** Aborted when the client has gone, or has its answer. */
+  readonly gone: AbortSignal;
   /** For limits on sign-ins. */
   readonly remoteAddress: string;
 }

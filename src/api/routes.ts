@@ -5,7 +5,10 @@ import type { Route } from "./route.ts";
 import { bootRoutes } from "./routes/boots.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { hubRoutes } from "./routes/hub.ts";
+import { imageDiffRoutes } from "./routes/image-diff.ts";
 import { imageKeyRoutes } from "./routes/image-keys.ts";
+import { imageScrubRoutes } from "./routes/image-scrub.ts";
+import { imageTagRoutes } from "./routes/image-tags.ts";
 import { imageUploadRoutes } from "./routes/image-uploads.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { installRoutes } from "./routes/installs.ts";
@@ -24,11 +27,14 @@ export function apiRoutes(deps: ApiDeps, authenticator: Authenticator): Route[] 
     ...joinRoutes(deps),
     ...machineRoutes(deps),
     ...installRoutes(deps),
+    // Before {image}: no image is found by the name "scrub" alone.
+    ...imageScrubRoutes(deps),
     ...imageRoutes(deps),
+    ...imageTagRoutes(deps),
+    ...imageDiffRoutes(deps),
     ...imageUploadRoutes(deps),
     ...rolloutRoutes(deps),
     ...imageKeyRoutes(deps),
-    ...releaseFloorRoutes(deps),
     ...releaseFloorRoutes(deps),
     ...tokenRoutes(deps),
     ...eventRoutes(deps),

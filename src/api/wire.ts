@@ -12,6 +12,7 @@ import {
 } from "../agent/protocol.ts";
 import { ARCHITECTURES } from "../core/architecture.ts";
 import { isTimeZone } from "../core/zoned-time.ts";
+import { imageTagSchema as tagNameSchema } from "../images/image-reference.ts";
 import { keyNameSchema, MAX_KEY_LISTS, signedKeyListSchema } from "../images/key-list.ts";
 import { chunkDigestSchema, imageDigestSchema } from "../images/manifest.ts";
 import { bandwidthSchema, budgetSchema, transferLimitsSchema } from "../images/transfer-limits.ts";
@@ -194,12 +195,118 @@ export const imageSchema = z.object({
   minimumRelease: z.int(),
   pushedAt: epochMs,
   pushedBy: z.string(),
+  /** That stand on it now; left out where none does. */
+  tags: z.array(z.string()).optional(),
   /** Set once its signature counts no more: no machine takes it until it is pushed with a new one. */
   signatureRefusal: z.string().optional(),
   /** Set once a rollout's gate has refused it: no machine gets it any more. */
   denied: z.object({ reason: z.string(), rolloutId: z.string(), at: epochMs }).optional(),
 });
 export type Image = z.infer<typeof imageSchema>;
+
+/** A name that moves: "app:stable". */
+export const imageTagSchema = z.object({
+  /** Of the image. */
+  name: z.string(),
+  tag: z.string(),
+  digest: z.string(),
+  version: z.string(),
+  movedAt: epochMs,
+  movedBy: z.string(),
+  reason: z.string().nullable(),
+  revision: z.int(),
+});
+export type ImageTag = z.infer<typeof imageTagSchema>;
+
+/** One line of a tag's history; a null digest is where it was taken away. */
+export const imageTagMoveSchema = imageTagSchema.extend({
+  digest: z.string().nullable(),
+  version: z.string().nullable(),
+  fromDigest: z.string().nullable(),
+  fromVersion: z.string().nullable(),
+});
+export type ImageTagMove = z.infer<typeof imageTagMoveSchema>;
+
+/** POST /image-tags */
+export const setImageTagSchema = z.strictObject({
+  /** Digest, unique prefix, NAME:VERSION, NAME:TAG, unique version or unique tag. */
+  image: z.string().min(1).max(255),
+  tag: tagNameSchema,
+  reason: z.string().min(1).max(255).optional(),
+});
+
+const pairSchema = z.object({ before: z.string(), after: z.string() });
+const namesSchema = z.object({
+  added: z.array(z.string()),
+  removed: z.array(z.string()),
+  changed: z.array(z.string()),
+});
+const comparedImageSchema = imageSchema.pick({
+  digest: true,
+  name: true,
+  version: true,
+  release: true,
+  minimumRelease: true,
+  architecture: true,
+  sizeBytes: true,
+});
+const notComparedSchema = z.object({ kind: z.literal("not-compared"), reason: z.string() });
+const packageSchema = z.object({ name: z.string(), version: z.string() });
+
+const fileChangeSchema = z.object({
+  /** From the root, without a leading slash; a name that is not UTF-8 has its bytes as \\xNN. */
+  path: z.string(),
+  change: z.enum(["added", "removed", "changed"]),
+  type: z.enum(["file", "directory", "symlink", "character-device", "block-device", "fifo", "socket"]),
+  sizeBefore: z.int().nullable(),
+  sizeAfter: z.int().nullable(),
+  content: z.boolean().describe("whether the bytes of a file that both have differ"),
+  kind: pairSchema.optional(),
+  mode: pairSchema.optional(),
+  owner: pairSchema.optional(),
+  target: pairSchema.optional(),
+  attributes: z.array(z.string()).optional().describe("extended attributes that differ"),
+});
+export type FileChange = z.infer<typeof fileChangeSchema>;
+
+/** GET /images/A/diff/B */
+export const imageDiffSchema = z.object({
+  before: comparedImageSchema,
+  after: comparedImageSchema,
+  manifest: z.object({
+    kernelArguments: namesSchema,
+    healthChecks: namesSchema,
+    attachments: namesSchema.describe("hooks and the bill of materials"),
+  }),
+  chunks: z.object({ sharedBytes: z.int(), newBytes: z.int(), goneBytes: z.int() }),
+  packages: z.discriminatedUnion("kind", [
+    z.object({
+      kind: z.literal("compared"),
+      system: z.enum(["dpkg", "apk"]),
+      added: z.array(packageSchema),
+      removed: z.array(packageSchema),
+      changed: z.array(pairSchema.extend({ name: z.string() })),
+    }),
+    notComparedSchema,
+  ]),
+  files: z.discriminatedUnion("kind", [
+    z.object({
+      kind: z.literal("compared"),
+      totals: z.object({
+        added: z.int(),
+        removed: z.int(),
+        changed: z.int(),
+        addedBytes: z.int(),
+        removedBytes: z.int(),
+        changedBytes: z.int(),
+      }),
+      changes: z.array(fileChangeSchema),
+      omitted: z.int().describe("changes beyond those listed"),
+    }),
+    notComparedSchema,
+  ]),
+});
+export type ImageDiff = z.infer<typeof imageDiffSchema>;
 
 /** Answer of POST /images; `alreadyPresent` makes a second push of the same content a no-op that says so. */
 export const pushedImageSchema = z.object({ image: imageSchema, alreadyPresent: z.boolean() });
@@ -211,6 +318,27 @@ export const startedUploadSchema = z.object({
 });
 
 /** A key of the newest list. */
+/** The check of all images that runs, or the last one since the hub's start. */
+export const imageScrubSchema = z.object({
+  state: z.enum(["never", "running", "done", "failed"]),
+  startedAt: epochMs.nullable(),
+  endedAt: epochMs.nullable(),
+  share: z.number().describe("of the work that is done, 0 to 1"),
+  checkedChunks: z.int(),
+  checkedBytes: z.int().describe("as kept: compressed"),
+  removedOrphans: z.int().describe("chunks that broken uploads had left"),
+  rottenChunks: z.int().describe("moved into quarantine"),
+  damagedImages: z.array(
+    z.object({
+      digest: imageDigestSchema,
+      name: z.string().nullable(),
+      missingChunks: z.int().nullable().describe("null: its manifest cannot be read"),
+    }),
+  ),
+  failure: z.string().nullable(),
+});
+export type ImageScrubState = z.infer<typeof imageScrubSchema>;
+
 export const imageKeySchema = z.object({
   keyId: z.string(),
   name: z.string(),
@@ -438,6 +566,8 @@ export const rolloutPlanSchema = z.object({
   hash: z.string(),
   image: imageDigestSchema,
   imageName: z.string(),
+  /** By which the image was asked for; it may stand elsewhere by now. */
+  imageTag: z.string().optional(),
   strategy: z.enum(["ab", "reimage"]),
   selector: z.string(),
   /** Name of the only machine that was asked for. */

@@ -4,10 +4,15 @@ import type { Event } from "../api/wire.ts";
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
+export interface GetOptions {
+  /** How long the hub may take; 30 seconds where nothing is said. */
+  readonly timeoutMs?: number;
+}
+
 export interface ApiClient {
   /** Where the hub is, as this host knows it. */
   readonly endpoint: URL;
-  get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<T>;
+  get<T>(path: string, schema: z.ZodType<T>, query?: Query, options?: GetOptions): Promise<T>;
   /** All pages of a list. @param limit stop after this many items */
   list<T>(path: string, item: z.ZodType<T>, query?: Query, limit?: number): Promise<T[]>;
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>;

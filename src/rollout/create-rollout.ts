@@ -27,8 +27,13 @@ export function createRollout(
     event: rolloutEvent(rollout, now, {
       kind: "rollout.started",
       severity: "info",
-      summary: `${startedBy} started ${plan.imageName}: ${size}`,
-      facts: { plan: plan.hash, image: plan.image, strategy: plan.strategy },
+      summary: `${startedBy} started ${plan.imageName}${plan.imageTag === undefined ? "" : ` (tag ${plan.imageTag})`}: ${size}`,
+      facts: {
+        plan: plan.hash,
+        image: plan.image,
+        strategy: plan.strategy,
+        ...(plan.imageTag === undefined ? {} : { tag: plan.imageTag }),
+      },
     }),
   };
 }

@@ -6,6 +6,7 @@ import { hash } from "node:crypto";
 import { shortDigest } from "../core/bytes.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { canonicalText } from "../images/canonical.ts";
+import { tagIn } from "../images/image-reference.ts";
 import type { ImageDigest } from "../images/manifest.ts";
 import { refuseFit } from "./fit.ts";
 import type { FleetImage, FleetMachine, FleetSite } from "./fleet.ts";
@@ -70,6 +71,7 @@ export function planRollout(request: PlanRequest, fleet: Fleet): PlanOutcome {
     );
   }
   const imageName = nameOf(image);
+  const imageTag = tagIn(request.image, image);
   const denied = fleet.deniedImages.find(({ digest }) => digest === image.digest);
   if (denied !== undefined) {
     return refuse(
@@ -105,6 +107,7 @@ export function planRollout(request: PlanRequest, fleet: Fleet): PlanOutcome {
   const body = {
     image: image.digest,
     imageName,
+    ...(imageTag === undefined ? {} : { imageTag }),
     strategy: request.strategy,
     selector: request.selector,
     ...(selection.machineName === undefined ? {} : { machine: selection.machineName }),

@@ -40,6 +40,8 @@ export interface RolloutPlan {
   readonly image: ImageDigest;
   /** NAME:VERSION */
   readonly imageName: string;
+  /** By which the image was asked for, if by one; it may stand elsewhere by now. */
+  readonly imageTag?: string;
   readonly strategy: Strategy;
   readonly selector: string;
   /** Name of the only machine that was asked for; its site's baseline stays then. */

@@ -6,6 +6,7 @@ import type {
   CommitOutcome,
   EventFilter,
   EventRecord,
+  ImageFilter,
   MachineFilter,
   Page,
   RolloutFilter,
@@ -66,8 +67,8 @@ export class KyselyStore implements Store {
     return queries.countMachines(this.#db, siteId);
   }
 
-  listImages(page: Page) {
-    return queries.listImages(this.#db, page);
+  listImages(filter: ImageFilter) {
+    return queries.listImages(this.#db, filter);
   }
 
   findImages(reference: string) {

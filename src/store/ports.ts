@@ -175,7 +175,11 @@ export type StoreChange =
   | { readonly kind: "insert-key-list"; readonly keyList: KeyListRecord }
   /** A floor that is as high already stays as it is. */
   | { readonly kind: "raise-release-floor"; readonly floor: ReleaseFloorRecord }
-  | { readonly kind: "lower-release-floor"; readonly floor: ReleaseFloorRecord; readonly expectedRelease: number }
+  | {
+      readonly kind: "lower-release-floor";
+      readonly floor: ReleaseFloorRecord;
+      readonly expectedRelease: number;
+    }
   | { readonly kind: "append-event"; readonly event: NewEvent };
 
 /** Nothing of a commit is kept unless all of it is. */
@@ -197,6 +201,11 @@ export interface Page {
 export interface MachineFilter extends Page {
   readonly siteId?: string;
   readonly stateKind?: MachineState["kind"];
+}
+
+export interface ImageFilter extends Page {
+  /** Only versions of this name. */
+  readonly name?: string;
 }
 
 export interface RolloutFilter extends Page {
@@ -231,7 +240,7 @@ export interface Store {
   findMachine(reference: string): Promise<MachineRecord | undefined>;
   countMachines(siteId?: string): Promise<ReadonlyMap<MachineState["kind"], number>>;
   /** Newest first. `after` is a digest. */
-  listImages(page: Page): Promise<ImageRecord[]>;
+  listImages(filter: ImageFilter): Promise<ImageRecord[]>;
   /** @param reference digest, a digest's prefix (with or without "sha256:"), NAME:VERSION, NAME:TAG, version or tag */
   findImages(reference: string): Promise<ImageRecord[]>;
   /** Those that stand on an image, in the order of name and tag. */

@@ -6,6 +6,7 @@ import type { RolloutRecord } from "../rollout/rollout-record.ts";
 import type {
   EventFilter,
   EventRecord,
+  ImageFilter,
   ImageRecord,
   MachineFilter,
   Page,
@@ -101,15 +102,16 @@ export async function countMachines(
   return new Map(rows.map(row => [row.state_kind as MachineState["kind"], toNumber(row.machines)]));
 }
 
-export async function listImages(db: Db, page: Page): Promise<ImageRecord[]> {
+export async function listImages(db: Db, filter: ImageFilter): Promise<ImageRecord[]> {
   let query = db
     .selectFrom("images")
     .selectAll()
     .orderBy("pushed_at", "desc")
     .orderBy("digest")
-    .limit(page.limit);
-  if (page.after !== undefined) {
-    const digest = page.after;
+    .limit(filter.limit);
+  if (filter.name !== undefined) query = query.where("name", "=", filter.name);
+  if (filter.after !== undefined) {
+    const digest = filter.after;
     const last = await db
       .selectFrom("images")
       .select("pushed_at")

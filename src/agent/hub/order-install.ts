@@ -41,6 +41,8 @@ export interface DeniedImage {
 export interface InstallOrderInput {
   readonly machine: MachineRecord;
   readonly image: InstallableImage;
+  /** By which the image was asked for, if by one. */
+  readonly tag?: string | undefined;
   readonly request: InstallRequest;
   readonly denied: readonly DeniedImage[];
   /** Null: an image that is never refused for its signature or its release, as the way back is not. */
@@ -86,8 +88,13 @@ export function orderInstall(input: InstallOrderInput): InstallDecision {
     event: machineEvent(machine, now, {
       kind: "install.ordered",
       severity: "info",
-      summary: `${input.createdBy} ordered ${image.name}:${image.version}; the order ends in ${formatDuration(intent.expiresAt - now)}`,
-      facts: { image: image.digest, intent: intent.id, wipe: intent.wipe },
+      summary: `${input.createdBy} ordered ${image.name}:${image.version}${input.tag === undefined ? "" : ` (tag ${input.tag})`}; the order ends in ${formatDuration(intent.expiresAt - now)}`,
+      facts: {
+        image: image.digest,
+        intent: intent.id,
+        wipe: intent.wipe,
+        ...(input.tag === undefined ? {} : { tag: input.tag }),
+      },
     }),
   };
 }

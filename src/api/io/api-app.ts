@@ -84,6 +84,8 @@ function handlers(route: Route, options: ApiAppOptions, authenticator: Authentic
     next();
   };
   const answer: RequestHandler = async (request, response) => {
+    const gone = new AbortController();
+    response.on("close", () => gone.abort());
     const call: Call<unknown, unknown> = {
       param: name => String(request.params[name] ?? ""),
       query: readQuery(route, request),
@@ -93,6 +95,7 @@ function handlers(route: Route, options: ApiAppOptions, authenticator: Authentic
       upload: request,
       wantsEventStream: request.accepts(["application/json", "text/event-stream"]) === "text/event-stream",
       lastEventId: readEventId(request.get("last-event-id")),
+      gone: gone.signal,
       remoteAddress: request.socket.remoteAddress ?? "",
     };
     await sendAnswer(response, route, await route.handle(call), options);

@@ -20,13 +20,16 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       path: "/api/v1/images",
       role: "viewer",
       summary: "Lists images, newest first",
-      query: z.strictObject(pageQuery),
+      query: z.strictObject({
+        ...pageQuery,
+        name: z.string().max(63).optional().describe("only versions of this name"),
+      }),
       status: 200,
       answer: pageOf(imageSchema),
       handle: ({ query }) =>
         answerPage(
           query,
-          page => store.listImages(page),
+          page => store.listImages({ ...page, ...(query.name === undefined ? {} : { name: query.name }) }),
           image => image.digest,
           images => imagesToWire(store, images, clock()),
         ),
@@ -35,7 +38,8 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       method: "get",
       path: "/api/v1/images/{image}",
       role: "viewer",
-      summary: "Shows one image, by digest, unique prefix, NAME:VERSION or unique version",
+      summary:
+        "Shows one image, by digest, unique prefix, NAME:VERSION, NAME:TAG, unique version or unique tag",
       status: 200,
       answer: imageSchema,
       handle: async call =>
@@ -83,11 +87,13 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
 async function imagesToWire(store: Store, images: readonly ImageRecord[], now: EpochMs): Promise<Image[]> {
   const denials = new Map((await store.listDeniedImages()).map(({ digest, ...denial }) => [digest, denial]));
   const refusalOf = await loadSignerRefusals(store, now);
+  const tags = Map.groupBy(await store.listImageTags(), ({ digest }) => digest ?? "");
   return images.map(image => {
     const denied = denials.get(image.digest);
     const refusal = refusalOf(image.keyId);
     return {
       ...image,
+      ...(tags.has(image.digest) ? { tags: tags.get(image.digest)?.map(({ tag }) => tag) } : {}),
       ...(denied === undefined ? {} : { denied }),
       ...(refusal === null ? {} : { signatureRefusal: `it is signed by ${refusal}` }),
     };

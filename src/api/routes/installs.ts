@@ -3,6 +3,7 @@ import { openIntent } from "../../agent/hub/machine-record.ts";
 import { orderInstall } from "../../agent/hub/order-install.ts";
 import { DrpError } from "../../core/errors.ts";
 import { mintId } from "../../core/ids.ts";
+import { tagIn } from "../../images/image-reference.ts";
 import { loadImageStanding } from "../../rollout/io/load-image-standing.ts";
 import { audit } from "../audit.ts";
 import { cancelInstall } from "../cancel-install.ts";
@@ -38,6 +39,7 @@ export function installRoutes({ store, clock, randomBytes }: ApiDeps): Route[] {
             const decision = orderInstall({
               machine: current,
               image,
+              tag: tagIn(body.image, image),
               request: body,
               denied,
               standing,

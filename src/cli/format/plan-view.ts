@@ -37,7 +37,10 @@ function planFields(plan: RolloutPlan): [string, string][] {
   const strategy =
     plan.strategy === "ab" ? "ab: the other slot, then a trial boot" : "reimage: the whole disk";
   return [
-    ["Image", `${plan.imageName} ${shortDigest(plan.image)}`],
+    [
+      "Image",
+      `${plan.imageName} ${shortDigest(plan.image)}${plan.imageTag === undefined ? "" : ` (tag ${plan.imageTag})`}`,
+    ],
     ["Strategy", strategy],
     [
       "Over",

@@ -4,7 +4,7 @@ import { Agent, type RequestOptions, request } from "node:https";
 import type { z } from "zod";
 import { type Event, pageOf, problemSchema } from "../../api/wire.ts";
 import { DrpError, type ErrorCode } from "../../core/errors.ts";
-import type { ApiClient, Query } from "../api-client.ts";
+import type { ApiClient, GetOptions, Query } from "../api-client.ts";
 import { readLeniently } from "../lenient-schema.ts";
 import { toConnectionError } from "./connection-error.ts";
 import type { Connection } from "./find-connection.ts";
@@ -44,8 +44,9 @@ export class HttpsApiClient implements ApiClient {
     return this.connection.endpoint;
   }
 
-  async get<T>(path: string, schema: z.ZodType<T>, query?: Query): Promise<T> {
-    return readLeniently(schema, await this.call({ method: "GET", path, query }), `GET ${path}`);
+  async get<T>(path: string, schema: z.ZodType<T>, query?: Query, options?: GetOptions): Promise<T> {
+    const answer = await this.call({ method: "GET", path, query }, options?.timeoutMs);
+    return readLeniently(schema, answer, `GET ${path}`);
   }
 
   async list<T>(path: string, item: z.ZodType<T>, query: Query = {}, limit = Infinity): Promise<T[]> {
@@ -111,12 +112,10 @@ export class HttpsApiClient implements ApiClient {
     this.agent.destroy();
   }
 
-  private async call(call: Call): Promise<unknown> {
+  private async call(call: Call, timeoutMs = ANSWER_TIMEOUT_MS): Promise<unknown> {
     try {
-      const outgoing = request({ ...this.requestOptions(call), timeout: ANSWER_TIMEOUT_MS });
-      outgoing.on("timeout", () =>
-        outgoing.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)),
-      );
+      const outgoing = request({ ...this.requestOptions(call), timeout: timeoutMs });
+      outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
       const answered = answerOf(outgoing);
       outgoing.end(call.bytes ?? (call.body === undefined ? undefined : JSON.stringify(call.body)));
       return await readAnswer(await answered);

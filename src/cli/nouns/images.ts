@@ -6,7 +6,10 @@ import type { EpochMs } from "../../core/time.ts";
 import { type Cli, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge, formatTime } from "../format/words.ts";
+import { addImageDiff } from "./image-diff.ts";
 import { addImageKeys, addReleaseFloors } from "./image-keys.ts";
+import { addImageScrub } from "./image-scrub.ts";
+import { addImageTags } from "./image-tags.ts";
 
 const NO_IMAGES =
   "No images yet. Build and push the first one:\n" +
@@ -17,12 +20,16 @@ const NO_IMAGES =
 export function addImages(cli: Cli): Command {
   const images = cli.root.command("images").description("golden images in the registry");
 
-  cli.on(images.command("list").description("every image, newest first"), async ({ context }) => {
-    const items = await context.api().list("/images", imageSchema);
+  const list = images
+    .command("list")
+    .argument("[name]", "only versions of this name")
+    .description("every image, newest first");
+  cli.on(list, async ({ context, args: [name] }) => {
+    const items = await context.api().list("/images", imageSchema, { name });
     context.out.list(items, columns(context.now()), NO_IMAGES);
   });
 
-  const reference = "digest, NAME:VERSION or version";
+  const reference = "digest, NAME:VERSION, version or tag";
   cli.on(images.command("show").argument("<image>", reference).description("one image"), async call => {
     const image = await call.context.api().get(imagePath(firstArgument(call)), imageSchema);
     call.context.out.record(image, fields(image));
@@ -39,6 +46,9 @@ export function addImages(cli: Cli): Command {
     call.context.out.done(image, `${image.name}:${image.version} removed`);
   });
 
+  addImageTags(cli, images);
+  addImageDiff(cli, images);
+  addImageScrub(cli, images);
   addImageKeys(cli, images);
   addReleaseFloors(cli, images);
   return images;
@@ -50,6 +60,7 @@ function columns(now: EpochMs): Column<Image>[] {
   return [
     { title: "NAME", cell: image => image.name },
     { title: "VERSION", cell: image => image.version },
+    { title: "TAGS", cell: image => image.tags?.join(", ") ?? "", shrinkTo: 8 },
     { title: "ARCH", cell: image => image.architecture, dropFirst: 2 },
     { title: "SIZE", cell: image => formatBytes(image.sizeBytes), align: "right", dropFirst: 3 },
     { title: "DATA", cell: image => formatBytes(image.dataBytes), align: "right", dropFirst: 4 },
@@ -73,6 +84,7 @@ function fields(image: Image): [string, string][] {
   return [
     ["Name", `${image.name}:${image.version}`],
     ["Digest", image.digest],
+    ...(image.tags === undefined ? [] : [["Tags", image.tags.join(", ")] as [string, string]]),
     ["Architecture", image.architecture],
     ["Size", `${formatBytes(image.sizeBytes)}, ${formatBytes(image.dataBytes)} of it not zero`],
     ["Release", releaseText(image)],

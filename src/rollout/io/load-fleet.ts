@@ -1,6 +1,7 @@
 /** Reads from the store what a plan or a step is decided from. */
 import type { MachineRecord } from "../../agent/hub/machine-record.ts";
 import type { EpochMs } from "../../core/time.ts";
+import { describeAmbiguity } from "../../images/image-reference.ts";
 import type { Store } from "../../store/ports.ts";
 import type { Fleet } from "../plan.ts";
 import type { Refusal } from "../refusal.ts";
@@ -9,7 +10,7 @@ import { loadImageStanding } from "./load-image-standing.ts";
 /** Rows in one read. */
 const PAGE = 500;
 
-/** @param imageReference digest, unique prefix, NAME:VERSION or unique version; a refusal when several images fit */
+/** @param imageReference digest, unique prefix, NAME:VERSION, NAME:TAG, unique version or tag; a refusal when several images fit */
 export async function loadFleet(
   store: Store,
   imageReference: string,
@@ -20,7 +21,7 @@ export async function loadFleet(
     return {
       kind: "refused",
       code: "request.invalid",
-      reason: `${imageReference} fits ${others.length + 1} images`,
+      reason: describeAmbiguity(imageReference, image === undefined ? others : [image, ...others]),
       advice: "Name the one that you mean by its digest: drp images list",
     };
   }
