@@ -16,18 +16,19 @@ interface AuditInput {
 }
 
 export function audit(input: AuditInput): StoreChange {
+  return { kind: "append-event", event: auditEvent(input) };
+}
+
+export function auditEvent(input: AuditInput): NewEvent {
   const { machine, caller } = input;
   return {
-    kind: "append-event",
-    event: {
-      at: input.at,
-      kind: input.kind,
-      severity: "info",
-      siteId: machine?.siteId ?? input.siteId ?? null,
-      machineId: machine?.id ?? null,
-      mac: machine?.macs[0] ?? null,
-      summary: `${caller.name} ${input.did}`,
-      facts: { ...input.facts, by: caller.name, tokenId: caller.tokenId },
-    },
+    at: input.at,
+    kind: input.kind,
+    severity: "info",
+    siteId: machine?.siteId ?? input.siteId ?? null,
+    machineId: machine?.id ?? null,
+    mac: machine?.macs[0] ?? null,
+    summary: `${caller.name} ${input.did}`,
+    facts: { ...input.facts, by: caller.name, tokenId: caller.tokenId },
   };
 }

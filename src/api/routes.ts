@@ -7,6 +7,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { hubRoutes } from "./routes/hub.ts";
 import { imageDiffRoutes } from "./routes/image-diff.ts";
 import { imageKeyRoutes } from "./routes/image-keys.ts";
+import { imagePruneRoutes } from "./routes/image-prune.ts";
 import { imageScrubRoutes } from "./routes/image-scrub.ts";
 import { imageTagRoutes } from "./routes/image-tags.ts";
 import { imageUploadRoutes } from "./routes/image-uploads.ts";
@@ -32,6 +33,7 @@ export function apiRoutes(deps: ApiDeps, authenticator: Authenticator): Route[] 
     ...imageRoutes(deps),
     ...imageTagRoutes(deps),
     ...imageDiffRoutes(deps),
+    ...imagePruneRoutes(deps),
     ...imageUploadRoutes(deps),
     ...rolloutRoutes(deps),
     ...imageKeyRoutes(deps),

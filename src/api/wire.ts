@@ -235,6 +235,34 @@ export const setImageTagSchema = z.strictObject({
   reason: z.string().min(1).max(255).optional(),
 });
 
+/** POST /images/prune */
+export const pruneImagesSchema = z.strictObject({
+  keep: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(3)
+    .describe("newest releases of each name that stay in any case"),
+  olderThanDays: z.number().min(0).max(36_500).default(0).describe("younger ones stay"),
+  dryRun: z.boolean().default(false),
+});
+
+/** What became of each image, and why. */
+export const prunedImagesSchema = z.object({
+  freedBytes: z.int().describe("of the raw images, in chunks that no image has that stays"),
+  images: z.array(
+    z.object({
+      digest: imageDigestSchema,
+      name: z.string(),
+      version: z.string(),
+      pushedAt: epochMs,
+      verdict: z.enum(["keep", "remove"]),
+      reason: z.string(),
+    }),
+  ),
+});
+export type PrunedImages = z.infer<typeof prunedImagesSchema>;
+
 const pairSchema = z.object({ before: z.string(), after: z.string() });
 const namesSchema = z.object({
   added: z.array(z.string()),

@@ -8,6 +8,7 @@ import type { Column } from "../format/table.ts";
 import { formatAge, formatTime } from "../format/words.ts";
 import { addImageDiff } from "./image-diff.ts";
 import { addImageKeys, addReleaseFloors } from "./image-keys.ts";
+import { addImagePrune } from "./image-prune.ts";
 import { addImageScrub } from "./image-scrub.ts";
 import { addImageTags } from "./image-tags.ts";
 
@@ -48,6 +49,7 @@ export function addImages(cli: Cli): Command {
 
   addImageTags(cli, images);
   addImageDiff(cli, images);
+  addImagePrune(cli, images);
   addImageScrub(cli, images);
   addImageKeys(cli, images);
   addReleaseFloors(cli, images);

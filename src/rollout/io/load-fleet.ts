@@ -58,7 +58,7 @@ export function readMachines(store: Store, siteId?: string): Promise<MachineReco
   );
 }
 
-async function readAll<Row>(
+export async function readAll<Row>(
   readPage: (after: { readonly after?: string }) => Promise<readonly Row[]>,
   cursor: (row: Row) => string,
 ): Promise<Row[]> {
