@@ -134,8 +134,6 @@ export const transferRequestSchema = z.object({
   held: z.array(imageDigestSchema).max(16),
   /** Which chunks the site lacks. */
   missing: z.base64().max(MAX_BITMAP_TEXT),
-  /** The beginning of a delta that came before a cut. */
-  kept: z.object({ sha256, bytes: z.int().nonnegative() }).nullable(),
 });
 export type TransferRequest = z.infer<typeof transferRequestSchema>;
 

@@ -97,6 +97,7 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   const siteChannel = await startSiteChannel({
     store,
     registry,
+    deltas: null,
     port: settings.siteChannel.port,
     tls: ca.serverTls,
     caPem: ca.caPem,

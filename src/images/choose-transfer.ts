@@ -9,8 +9,8 @@ export interface ReadyDelta {
   readonly fromName: string;
   readonly sizeBytes: number;
   readonly sha256: string;
-  /** Of its beginning, which the site has already: from before a cut. */
-  readonly keptBytes: number;
+  /** Of the groups whose chunks the site lacks; fewer than all of it after a cut. */
+  readonly neededBytes: number;
 }
 
 /** Why an image that the site holds gives no delta. */
@@ -40,8 +40,8 @@ export function chooseTransfer(
   none: readonly NoDelta[],
 ): TransferChoice {
   const whole = `whole: ${formatBytes(wholeBytes)} of chunks that the site lacks`;
-  const [best] = ready.toSorted((a, b) => remaining(a) - remaining(b));
-  if (best !== undefined && remaining(best) < wholeBytes) {
+  const [best] = ready.toSorted((a, b) => a.neededBytes - b.neededBytes);
+  if (best !== undefined && best.neededBytes < wholeBytes) {
     return { kind: "delta", delta: best, wholeBytes, reason: `${describe(best)}, ${whole}` };
   }
   if (best !== undefined) return { kind: "whole", wholeBytes, reason: `${whole}, ${describe(best)}` };
@@ -50,18 +50,17 @@ export function chooseTransfer(
   return { kind: "whole", wholeBytes, reason: [whole, ...reasons].join("; ") };
 }
 
-function remaining({ sizeBytes, keptBytes }: ReadyDelta): number {
-  return Math.max(0, sizeBytes - keptBytes);
-}
-
-function describe(delta: ReadyDelta): string {
-  const kept = delta.keptBytes === 0 ? "" : ` of ${formatBytes(delta.sizeBytes)} still to come`;
-  return `delta from ${delta.fromName}: ${formatBytes(remaining(delta))}${kept}`;
+function describe({ fromName, sizeBytes, neededBytes }: ReadyDelta): string {
+  const needed = `delta from ${fromName}: ${formatBytes(neededBytes)}`;
+  // The header comes anew each time.
+  return neededBytes < sizeBytes * 0.99 ? `${needed} of ${formatBytes(sizeBytes)} still to come` : needed;
 }
 
 export interface HeldImage {
   readonly digest: ImageDigest;
   readonly name: string;
+  /** NAME:VERSION */
+  readonly label: string;
   readonly release: number;
   readonly chunks: readonly (ChunkDigest | null)[];
 }

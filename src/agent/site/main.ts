@@ -22,6 +22,7 @@ import { type LineState, RemoteHubLink } from "./io/remote-hub-link.ts";
 import { SiteImages } from "./io/site-images.ts";
 import { readMembership, type SiteMembership, writeMembership } from "./io/site-membership.ts";
 import { startSite } from "./io/start-site.ts";
+import type { BootEvent } from "./view.ts";
 
 const HELP = `Usage: drp site join TOKEN --hub https://HUB:8092 [--config FILE] [--data FOLDER]
        drp site run [--config FILE] [flags]
@@ -165,7 +166,17 @@ async function startJoinedSite(settings: Settings, log: Logger): Promise<Running
   });
   started.defer(() => hub.stop());
   hub.start();
-  const images = await SiteImages.open(client, join(folder.path, "images"));
+  const images = await SiteImages.open({
+    hub: client,
+    folder: join(folder.path, "images"),
+    view: hub.view(),
+    cacheBytes: settings.site.cacheBytes,
+    clock: Date.now,
+    random: Math.random,
+    report: event => reportImage(hub, event, onError),
+  });
+  started.defer(() => images.stop());
+  hub.onViewChanged(view => images.follow(view));
   const site = await startSite({
     hub,
     address,
@@ -196,6 +207,17 @@ async function startJoinedSite(settings: Settings, log: Logger): Promise<Running
   });
   const running = started.move();
   return { banner, stop: () => running.disposeAsync() };
+}
+
+/** What happens to images is told to the hub, and is in the outbox as long as the line is down. */
+function reportImage(
+  hub: RemoteHubLink,
+  event: BootEvent,
+  onError: (context: string, error: unknown) => void,
+): void {
+  hub
+    .report([{ kind: "image-event", at: Date.now(), event }])
+    .catch(error => onError(`${event.kind} was not kept: ${event.summary}`, error));
 }
 
 function siteAddressOf({ dhcp }: Settings) {

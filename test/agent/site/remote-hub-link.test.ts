@@ -64,6 +64,7 @@ async function hubUp(): Promise<void> {
   channel = await startSiteChannel({
     store,
     registry: { manifest: async () => undefined, findChunk: async () => undefined },
+    deltas: null,
     port,
     tls: fleet.hubTls,
     caPem: fleet.caPem,

@@ -1,126 +1,254 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { Readable } from "node:stream";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { type SiteChannel, startSiteChannel } from "../../../src/agent/hub/io/site-channel.ts";
-import { HubClient } from "../../../src/agent/site/io/hub-client.ts";
-import { SiteImages } from "../../../src/agent/site/io/site-images.ts";
+import { hash } from "node:crypto";
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { SiteImages } from "../../../src/agent/site/io/site-images.ts";
 import { chunkDigest } from "../../../src/images/digest.ts";
-import { encodeChunk } from "../../../src/images/io/chunk-codec.ts";
-import { type ImageRegistry, openRegistry } from "../../../src/images/io/registry.ts";
-import { openSqliteStore } from "../../../src/store/open-sqlite.ts";
-import type { Store } from "../../../src/store/ports.ts";
-import { type Fleet, openFleet } from "../../helpers/fleet.ts";
-import { makeBundle, makeKey, smallImage } from "../../images/bundles.ts";
-import { NOW, siteRecord } from "../../store/records.ts";
+import { decodeChunk, encodeChunk } from "../../../src/images/io/chunk-codec.ts";
+import { CHUNK_BYTES, type ImageDigest } from "../../../src/images/manifest.ts";
+import { cut, noise, seededRandom, smallImage } from "../../images/bundles.ts";
+import { versions, WanSite } from "./wan-site.ts";
 
-let dir: string;
-let store: Store;
-let fleet: Fleet;
-let registry: ImageRegistry;
-let channel: SiteChannel;
-let client: HubClient;
-let images: SiteImages;
-let digest: string;
-/** Every chunk and manifest that went over the line. */
-let fetched: string[];
+const MIB = 1024 * 1024;
 
+let site: WanSite;
 beforeEach(async () => {
-  dir = mkdtempSync(join(tmpdir(), "drp-cache-"));
-  store = await openSqliteStore({ file: join(dir, "drp.db") });
-  fleet = await openFleet(join(dir, "ca"));
-  const { keyFingerprint } = fleet.site;
-  const membership = { kind: "joined", keyFingerprint, joinedAt: NOW, reportsKept: 0 } as const;
-  await store.commit([{ kind: "insert-site", site: siteRecord({ id: "s-1", name: "shop-1", membership }) }]);
-  registry = await openRegistry(join(dir, "registry"));
-  const key = makeKey();
-  ({ digest } = await registry.ingestBundle(Readable.from([(await makeBundle(smallImage(), key)).bytes]), [
-    key,
-  ]));
-  fetched = [];
-  channel = await startSiteChannel({
-    store,
-    registry: {
-      manifest(wanted) {
-        fetched.push(wanted);
-        return registry.manifest(wanted);
-      },
-      findChunk(wanted) {
-        fetched.push(wanted);
-        return registry.findChunk(wanted);
-      },
-    },
-    port: 0,
-    tls: fleet.hubTls,
-    caPem: fleet.caPem,
-    clock: () => NOW,
-    onError: () => {},
-  });
-  client = new HubClient({
-    url: `https://127.0.0.1:${channel.port}`,
-    caPem: fleet.caPem,
-    tls: fleet.site.tls,
-  });
-  images = await SiteImages.open(client, join(dir, "cache"));
+  site = await WanSite.open();
 });
-afterEach(async () => {
-  client.close();
-  await channel.stop();
-  await store.close();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterEach(() => site[Symbol.asyncDispose]());
 
-async function firstChunk(): Promise<string> {
-  const signed = await images.signedManifest(digest);
-  const [chunk] = JSON.parse(signed?.manifestText ?? "{}").payloads[0].chunks.filter(
-    (name: unknown) => name !== null,
+const chunksOf = (image: Buffer) => cut(image).map(chunk => chunkDigest(chunk));
+const there = (images: SiteImages, image: Buffer) =>
+  vi.waitFor(
+    async () => {
+      for (const [index, chunk] of chunksOf(image).entries()) {
+        const path = await images.findChunk(chunk);
+        const plain = await decodeChunk(readFileSync(path ?? ""), cut(image)[index]?.length ?? 0);
+        expect(plain.equals(cut(image)[index] ?? Buffer.alloc(0))).toBe(true);
+      }
+    },
+    { timeout: 20_000, interval: 50 },
   );
-  return chunk;
-}
+const transferred = (count = 1) =>
+  vi.waitFor(() => expect(site.eventsOf("image.transferred")).toHaveLength(count), { timeout: 40_000 });
+const install = async (image: Buffer): Promise<{ images: SiteImages; digest: ImageDigest }> => {
+  const digest = await site.push(image, { version: "v1" });
+  const images = await site.openImages({ view: site.view([digest]) });
+  await transferred();
+  return { images, digest };
+};
 
 test("a chunk comes over the line once, however many machines ask, and is the hub's frame", async () => {
-  const chunk = await firstChunk();
+  const image = smallImage();
+  const digest = await site.push(image);
+  const images = await site.openImages();
+  await images.signedManifest(digest);
+  const [chunk = ""] = chunksOf(image);
   const [path = "", ...others] = await Promise.all([1, 2, 3].map(() => images.findChunk(chunk)));
   expect(others).toEqual([path, path]);
-  expect(readFileSync(path)).toEqual(readFileSync((await registry.findChunk(chunk)) ?? ""));
-  expect(await images.findChunk(chunk)).toBe(path);
-  expect(fetched).toEqual([digest, chunk]);
+  expect(readFileSync(path)).toEqual(readFileSync((await site.registry.findChunk(chunk)) ?? ""));
+  await transferred();
+  const { wholeBytes = 0, bytes = 0 } = site.events[0]?.facts ?? {};
+  expect(bytes).toBe(wholeBytes);
 });
 
-test("what was fetched is served with the WAN down, also after a restart; the rest says that the hub is away", async () => {
-  const chunk = await firstChunk();
-  await images.findChunk(chunk);
-  client.close();
-  const later = await SiteImages.open(client, join(dir, "cache"));
+test("what the view orders comes before any machine asks, and with the WAN down the site serves it, also after a restart", async () => {
+  const { images, digest } = await install(smallImage());
+  site.wan.swallow(true);
+  site.wan.cut();
+  const later = await site.restart(images);
   expect(await later.signedManifest(digest)).toBeDefined();
-  expect(await later.findChunk(chunk)).toBeDefined();
-  await expect(later.signedManifest(`sha256:${"0".repeat(64)}`)).rejects.toMatchObject({
+  await there(later, smallImage().subarray(0, CHUNK_BYTES));
+});
+
+test("with the hub away a machine hears it, and gets its chunk as soon as the line is back", async () => {
+  const image = smallImage();
+  const digest = await site.push(image);
+  const images = await site.openImages();
+  await images.signedManifest(digest);
+  await transferred();
+  await site.channel.stop();
+  await expect(images.signedManifest(`sha256:${"0".repeat(64)}`)).rejects.toMatchObject({
     code: "hub.unreachable",
   });
 });
 
-test("a chunk that no manifest of the site names is not even asked for", async () => {
-  const chunk = await firstChunk();
-  const stranger = await SiteImages.open(client, join(dir, "other"));
-  expect(await stranger.findChunk(chunk)).toBeUndefined();
+test("a chunk that no image of the site names is not even asked for", async () => {
+  const image = smallImage();
+  const digest = await site.push(image);
+  const images = await site.openImages();
+  const before = site.wan.downBytes;
+  expect(await images.findChunk(chunksOf(image)[0] ?? "")).toBeUndefined();
+  expect(site.wan.downBytes).toBe(before);
   expect(await images.signedManifest(`sha256:${"0".repeat(64)}`)).toBeUndefined();
-  expect(fetched).not.toContain(chunk);
+  expect(digest).toMatch(/^sha256:/);
 });
 
-test("a chunk with other bytes than its name says is not kept, and asked for again", async () => {
-  const chunk = await firstChunk();
-  const plainBytes = 1024 * 1024;
-  const wrong = Buffer.alloc(plainBytes, 7);
-  expect(chunkDigest(wrong)).not.toBe(chunk);
-  let asked = 0;
-  const line = {
-    manifest: (wanted: string) => client.manifest(wanted),
-    chunk: async () =>
-      asked++ === 0 ? encodeChunk(wrong) : readFileSync((await registry.findChunk(chunk)) ?? ""),
-  };
-  const careful = await SiteImages.open(line, join(dir, "careful"));
-  await careful.signedManifest(digest);
-  await expect(careful.findChunk(chunk)).rejects.toMatchObject({ code: "bundle.tampered" });
-  expect(await careful.findChunk(chunk)).toBeDefined();
+test("a chunk that the hub gives with other bytes is not kept, is said, and comes once the hub is mended", async () => {
+  const image = smallImage();
+  const [chunk = ""] = chunksOf(image);
+  const digest = await site.push(image);
+  const path = (await site.registry.findChunk(chunk)) ?? "";
+  const right = readFileSync(path);
+  writeFileSync(path, await encodeChunk(Buffer.alloc(CHUNK_BYTES, 7)));
+  const images = await site.openImages();
+  await images.signedManifest(digest);
+  await expect(images.findChunk(chunk)).rejects.toMatchObject({ code: "bundle.tampered" });
+  expect(site.eventsOf("image.stalled")[0]?.summary).toContain(chunk);
+  writeFileSync(path, right);
+  await there(images, image.subarray(0, CHUNK_BYTES));
+});
+
+test("an update comes as the delta that the hub has, and the event says so with both figures", async () => {
+  const [before, after] = versions(4);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  const { sizeBytes } = await site.computeDelta(from, to);
+  const down = site.wan.downBytes;
+  images.follow(site.view([to], { keptImages: [from] }));
+  await transferred(2);
+  await there(images, after);
+  const event = site.events.at(-1);
+  expect(event?.facts).toMatchObject({ how: "delta", bytes: sizeBytes, deltaBytes: sizeBytes, from });
+  expect(event?.facts.wholeBytes).toBeGreaterThan(4 * MIB);
+  expect(event?.summary).toContain("golden:v2 came as a delta of");
+  const overhead = site.wan.downBytes - down - sizeBytes;
+  // Headers, the plan, the manifest; TLS adds 22 bytes to each 16 KiB.
+  expect(overhead).toBeLessThan(20_000);
+});
+
+test("where the whole is smaller the chunks come, and the event says why", async () => {
+  const [before, after] = versions(2);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  const { path } = await site.computeDelta(from, to);
+  site.setDelta(from, to, { kind: "none", because: "its chunks are smaller" });
+  expect(path).toBeDefined();
+  images.follow(site.view([to]));
+  await transferred(2);
+  expect(site.events.at(-1)?.facts).toMatchObject({ how: "whole" });
+  expect(site.events.at(-1)?.summary).toContain("no delta from golden:v1: its chunks are smaller");
+});
+
+test("a delta that the hub still computes is waited for, and a site that has waited long enough takes the chunks", async () => {
+  const [before, after] = versions(2);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  site.setDelta(from, to, { kind: "computing", doneBytes: 1, totalBytes: 2 });
+  images.follow(site.view([to]));
+  await vi.waitFor(() => expect(site.offers).toBeGreaterThan(0));
+  expect(site.eventsOf("image.transferred")).toHaveLength(1);
+  site.now += 61_000;
+  await transferred(2);
+  expect(site.events.at(-1)?.facts).toMatchObject({ how: "whole" });
+});
+
+test("a delta that was tampered with is dropped and said, and what it did not bring comes whole", async () => {
+  const [before, after] = versions(4);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  const { path, sizeBytes } = await site.computeDelta(from, to);
+  const delta = readFileSync(path);
+  delta[Math.floor(sizeBytes * 0.8)] = (delta[Math.floor(sizeBytes * 0.8)] ?? 0) ^ 1;
+  writeFileSync(path, delta);
+  images.follow(site.view([to]));
+  await transferred(2);
+  await there(images, after);
+  expect(site.eventsOf("image.delta-dropped")).toHaveLength(1);
+  // What the delta's whole groups brought does not come again.
+  expect(site.events.at(-1)?.facts.bytes).toBeLessThan(sizeBytes + 3 * MIB);
+});
+
+test("a chunk of the old image that rotted comes anew, and the delta goes on", async () => {
+  const [before, after] = versions(4);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  const { sizeBytes } = await site.computeDelta(from, to);
+  const rotten = (await images.findChunk(chunksOf(before)[1] ?? "")) ?? "";
+  truncateSync(rotten, 1000);
+  images.follow(site.view([to]));
+  await transferred(2);
+  await there(images, after);
+  expect(site.events.at(-1)?.facts).toMatchObject({ how: "delta" });
+  expect(site.events.at(-1)?.facts.bytes).toBeGreaterThan(sizeBytes + MIB);
+});
+
+test("a chunk that rotted on the site's disk is removed before it is served, and comes anew", async () => {
+  const image = smallImage();
+  const { images, digest } = await install(image);
+  const [chunk = ""] = chunksOf(image);
+  const later = await site.restart(images, { view: site.view([digest]) });
+  const path = (await later.findChunk(chunk)) ?? "";
+  appendFileSync(path, "x");
+  site.now += 2 * 60 * 60_000;
+  await there(later, image.subarray(0, CHUNK_BYTES));
+  expect(hash("sha256", await decodeChunk(readFileSync(path), CHUNK_BYTES))).toBe(chunk);
+});
+
+test.each([1, 2])(
+  "a line that is cut again and again, seed %i, costs little more than one that holds",
+  async seed => {
+    const [before, after] = versions(4);
+    const { images, digest: from } = await install(before);
+    const to = await site.push(after, { version: "v2" });
+    const { sizeBytes } = await site.computeDelta(from, to);
+    const random = seededRandom(seed);
+    const down = site.wan.downBytes;
+    let [next, cuts] = [down + random() * sizeBytes * 0.3, 0];
+    site.wan.onDown = total => {
+      if (total < next || cuts === 3) return;
+      next = total + random() * sizeBytes * 0.3;
+      cuts++;
+      site.wan.cut();
+    };
+    images.follow(site.view([to]));
+    await transferred(2);
+    await there(images, after);
+    expect(cuts).toBe(3);
+    const overhead = site.wan.downBytes - down - sizeBytes;
+    console.log(
+      `seed ${seed}: ${cuts} cuts, delta ${sizeBytes}, overhead ${overhead} (${((overhead / sizeBytes) * 100).toFixed(1)} %)`,
+    );
+    expect(site.events.at(-1)?.facts).toMatchObject({ how: "delta" });
+    expect(Number(site.events.at(-1)?.facts.bytes)).toBeLessThan(sizeBytes * 1.02);
+  },
+);
+
+test("after a restart in the midst of a delta only the rest comes", async () => {
+  const [before, after] = versions(4);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  const { sizeBytes } = await site.computeDelta(from, to);
+  const down = site.wan.downBytes;
+  const half = new Promise<void>(resolve => {
+    site.wan.onDown = total => {
+      if (total > down + sizeBytes * 0.6) resolve();
+    };
+  });
+  const slow = { bandwidth: { bitsPerSecond: 6_000_000, windows: [] }, budget: null };
+  const clock = () => Date.now();
+  const first = await site.restart(images, { clock, view: site.view([to], { transferLimits: slow }) });
+  await half;
+  const later = await site.restart(first, { view: site.view([to]) });
+  await transferred(2);
+  await there(later, after);
+  expect(site.events.at(-1)?.facts).toMatchObject({ how: "delta" });
+  expect(Number(site.events.at(-1)?.facts.bytes)).toBeLessThan(sizeBytes * 0.75);
+});
+
+test("images that the view does not need go oldest first when the cache is full; what it keeps stays", async () => {
+  const [one, two] = versions(3);
+  const { images, digest: first } = await install(one);
+  site.now += 1000;
+  const second = await site.push(two, { version: "v2" });
+  const full = await site.restart(images, {
+    cacheBytes: 7 * MIB,
+    view: site.view([second], { keptImages: [first] }),
+  });
+  await transferred(2);
+  const third = await site.push(noise(3 * MIB, 99), { version: "v3" });
+  site.now += 1000;
+  full.follow(site.view([third], { keptImages: [first] }));
+  await transferred(3);
+  await there(full, one);
+  expect(await full.findChunk(chunksOf(two)[0] ?? "")).toBeUndefined();
 });

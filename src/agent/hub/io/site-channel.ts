@@ -10,18 +10,32 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import type { TLSSocket } from "node:tls";
+import type { z } from "zod";
 import { DrpError } from "../../../core/errors.ts";
 import type { Clock } from "../../../core/time.ts";
+import type { DeltaSource } from "../../../images/delta-source.ts";
 import type { ImageRegistry } from "../../../images/io/registry.ts";
 import { chunkDigestSchema, imageDigestSchema } from "../../../images/manifest.ts";
 import { describeSchemaIssue } from "../../../images/schema-issue.ts";
+import { parseRange } from "../../../pxe/http-range.ts";
 import type { SiteRecord, Store } from "../../../store/ports.ts";
 import { closeServer, listenOnPort, readBodyText, sendJson, sendProblem } from "../../io/channel-server.ts";
 import { keyFingerprint } from "../../key-fingerprint.ts";
-import { MAX_REPORTS_BYTES, POLL_MS, type SyncAnswer, syncRequestSchema } from "../../site-protocol.ts";
+import {
+  MAX_REPORTS_BYTES,
+  POLL_MS,
+  type SyncAnswer,
+  type SyncRequest,
+  syncRequestSchema,
+  transferRequestSchema,
+} from "../../site-protocol.ts";
+import { planTransfer } from "./plan-transfer.ts";
 import { SiteDesk } from "./site-desk.ts";
 
 const PREFIX = "/site/v1/";
+const DELTA_URL = /^\/site\/v1\/deltas\/(sha256:[0-9a-f]{64})\/(sha256:[0-9a-f]{64})\/([0-9a-f]{64})$/;
+/** A bitmap of the largest image, and the names of what is held. */
+const MAX_TRANSFER_BYTES = 64 * 1024;
 /** A batch is cut at MAX_REPORTS_BYTES; its last report, an inventory of 256 KiB at most, may reach over that. */
 const MAX_BODY_BYTES = MAX_REPORTS_BYTES + 512 * 1024;
 /** Thousands of sites, each with one poll, one sender and some chunk fetches. */
@@ -30,6 +44,8 @@ const MAX_CONNECTIONS = 32_768;
 export interface SiteChannelOptions {
   readonly store: Store;
   readonly registry: Pick<ImageRegistry, "manifest" | "findChunk">;
+  /** Null: this hub makes no deltas. */
+  readonly deltas: DeltaSource | null;
   /** 0: any free one. */
   readonly port: number;
   readonly tls: { readonly key: string; readonly cert: string };
@@ -121,10 +137,11 @@ class SiteDoor {
     response: ServerResponse,
   ): Promise<void> {
     if (route === `POST ${PREFIX}sync`) {
-      const body = await readSyncRequest(request);
+      const body = await readBody(request, syncRequestSchema, MAX_BODY_BYTES);
       return sendJson(response, await this.#sync(site, body, response));
     }
     const { registry } = this.#options;
+    const { method = "", url = "" } = request;
     const [, kind, digest = ""] = /^GET \/site\/v1\/(images|chunks)\/([^/]+)$/.exec(route) ?? [];
     if (kind === "images" && imageDigestSchema.safeParse(digest).success) {
       const manifest = await registry.manifest(digest);
@@ -132,14 +149,30 @@ class SiteDoor {
     }
     if (kind === "chunks" && chunkDigestSchema.safeParse(digest).success) {
       const path = await registry.findChunk(digest);
-      if (path !== undefined) return sendChunk(response, path);
+      if (path !== undefined) return sendFile(request, response, path);
     }
+    const [, planned = ""] = /^POST \/site\/v1\/images\/([^/]+)\/transfer$/.exec(route) ?? [];
+    if (imageDigestSchema.safeParse(planned).success) {
+      const wanted = await readBody(request, transferRequestSchema, MAX_TRANSFER_BYTES);
+      const answer = await planTransfer(this.#options, planned, wanted);
+      if (answer !== undefined) return sendJson(response, answer);
+    }
+    const delta = method === "GET" ? await this.#findDelta(url) : undefined;
+    if (delta !== undefined) return sendFile(request, response, delta);
     throw new DrpError("not-found", `the hub does not hold ${request.url}`);
+  }
+
+  /** The file that a site began with, or none: another one would not go with its beginning. */
+  async #findDelta(url: string): Promise<string | undefined> {
+    const [, from = "", to = "", sha256 = ""] = DELTA_URL.exec(url) ?? [];
+    if (sha256 === "") return undefined;
+    const offer = await this.#options.deltas?.offer(from, to);
+    return offer?.kind === "delta" && offer.sha256 === sha256 ? offer.path : undefined;
   }
 
   async #sync(
     site: SiteRecord,
-    { reports, knownViewRevision }: ReturnType<typeof syncRequestSchema.parse>,
+    { reports, knownViewRevision }: SyncRequest,
     response: ServerResponse,
   ): Promise<SyncAnswer> {
     const { clock } = this.#options;
@@ -180,8 +213,8 @@ async function nextView(desk: SiteDesk, response: ServerResponse): Promise<void>
   });
 }
 
-async function readSyncRequest(request: IncomingMessage) {
-  const parsed = syncRequestSchema.safeParse(parseJson(await readBodyText(request, MAX_BODY_BYTES)));
+async function readBody<T>(request: IncomingMessage, schema: z.ZodType<T>, maxBytes: number): Promise<T> {
+  const parsed = schema.safeParse(parseJson(await readBodyText(request, maxBytes)));
   if (parsed.success) return parsed.data;
   throw new DrpError("request.invalid", describeSchemaIssue(parsed.error), {
     advice: "Check that the site's drp is not newer than the hub's.",
@@ -197,11 +230,27 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function sendChunk(response: ServerResponse, path: string): Promise<void> {
+/** Whole, or the range that a site still lacks after a cut. */
+async function sendFile(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);
-  if (found === undefined) throw new DrpError("not-found", "the hub does not hold this chunk");
-  response.writeHead(200, { "content-type": "application/octet-stream", "content-length": found.size });
-  await pipeline(createReadStream(path), response);
+  if (found === undefined) throw new DrpError("not-found", `the hub does not hold ${request.url}`);
+  const range = parseRange(request.headers.range, found.size);
+  const type = { "content-type": "application/octet-stream" };
+  if (range.kind === "unsatisfiable") {
+    response.writeHead(416, { "content-range": `bytes */${found.size}` }).end();
+    return;
+  }
+  if (range.kind === "whole") {
+    response.writeHead(200, { ...type, "content-length": found.size });
+    return pipeline(createReadStream(path), response);
+  }
+  const { first, last } = range;
+  response.writeHead(206, {
+    ...type,
+    "content-length": last - first + 1,
+    "content-range": `bytes ${first}-${last}/${found.size}`,
+  });
+  await pipeline(createReadStream(path, { start: first, end: last }), response);
 }
 
 const STATUS: Partial<Record<DrpError["code"], number>> = {

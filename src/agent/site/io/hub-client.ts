@@ -9,14 +9,31 @@ import {
   type SyncAnswer,
   type SyncRequest,
   syncAnswerSchema,
+  type TransferAnswer,
+  type TransferRequest,
+  transferAnswerSchema,
 } from "../../site-protocol.ts";
 
-/** A thin WAN line carries a chunk of 1 MiB in this time, or it is called down. */
+/** A thin WAN line carries a manifest of 1 MiB in this time, or it is called down. */
 const TIMEOUT_MS = 30_000;
-/** One poll, one sender, and chunks: more of them at once would not come sooner. */
+/** A connection on which nothing comes for so long is dead; a new one goes on where it was. */
+const IDLE_MS = 15_000;
+/** One poll, one sender and plans; some chunks at once, and a delta. More would not come sooner. */
 const MAX_SOCKETS = 8;
 /** A view of 2048 machines is 2 MiB, a manifest of 64 GiB of image 8 MiB. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+const MAX_PROBLEM_BYTES = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
+
+export interface RangeRequest {
+  /** "/chunks/HEX" */
+  readonly path: string;
+  readonly fromBytes: number;
+  readonly maxBytes: number;
+  readonly onPiece: (piece: Buffer) => boolean;
+  readonly signal: AbortSignal;
+}
 
 export interface HubClientOptions {
   /** "https://HUB:8444" */
@@ -28,11 +45,15 @@ export interface HubClientOptions {
 export class HubClient {
   readonly #url: string;
   readonly #agent: Agent;
+  /** Images have connections of their own: reports and the view never wait behind them. */
+  readonly #bulkAgent: Agent;
   readonly #stopping = new AbortController();
 
   constructor({ url, caPem, tls }: HubClientOptions) {
     this.#url = `${url}/site/v1`;
-    this.#agent = new Agent({ ca: caPem, ...tls, keepAlive: true, maxSockets: MAX_SOCKETS });
+    const options = { ca: caPem, ...tls, keepAlive: true, maxSockets: MAX_SOCKETS };
+    this.#agent = new Agent(options);
+    this.#bulkAgent = new Agent(options);
   }
 
   /** @throws {DrpError} hub.unreachable, or the hub's own code when it refuses */
@@ -49,20 +70,70 @@ export class HubClient {
     return body === undefined ? undefined : this.#parse(path, body, signedManifestSchema);
   }
 
-  /** One zstd frame, not yet checked; undefined when the hub does not hold it. @throws {DrpError} as `sync` */
-  chunk(digestHex: string): Promise<Buffer | undefined> {
-    return this.#askIfThere(`/chunks/${digestHex}`);
+  /** How an image should come; undefined when the hub does not hold it. @throws {DrpError} as `sync` */
+  async planTransfer(digest: string, request: TransferRequest): Promise<TransferAnswer | undefined> {
+    const path = `/images/${digest}/transfer`;
+    const body = await this.#askIfThere(path, request);
+    return body === undefined ? undefined : this.#parse(path, body, transferAnswerSchema);
+  }
+
+  /**
+   * Reads some of a chunk's frame ("/chunks/HEX") or a delta file. What has come is given at once, also when the line breaks
+   * before the rest does.
+   *
+   * @param onPiece false: no more is wanted
+   * @returns the whole file's size
+   * @throws {DrpError} as `sync`; not-found
+   */
+  async readRange({ path, fromBytes, maxBytes, onPiece, signal }: RangeRequest): Promise<number> {
+    const range = `bytes=${fromBytes}-${fromBytes + maxBytes - 1}`;
+    const stopping = AbortSignal.any([this.#stopping.signal, signal]);
+    const options = { agent: this.#bulkAgent, headers: { range }, signal: stopping };
+    const answer = await new Promise<{ status: number; totalBytes: number; problem: Buffer }>(
+      (resolve, reject) => {
+        const request = httpsRequest(`${this.#url}${path}`, options, response => {
+          const status = response.statusCode ?? 0;
+          const [, total = "0"] =
+            /^bytes \d+-\d+\/(\d+)$/.exec(response.headers["content-range"] ?? "") ?? [];
+          const problem: Buffer[] = [];
+          let length = 0;
+          response.on("data", (piece: Buffer) => {
+            length += piece.length;
+            if (length > Math.max(maxBytes, MAX_PROBLEM_BYTES)) {
+              request.destroy(new Error(`more than ${maxBytes} bytes came`));
+            } else if (status !== 206) problem.push(piece);
+            else if (!onPiece(piece)) {
+              resolve({ status, totalBytes: Number(total), problem: NOTHING });
+              request.destroy();
+            }
+          });
+          response.on("end", () =>
+            resolve({ status, totalBytes: Number(total), problem: Buffer.concat(problem) }),
+          );
+          response.on("error", reject);
+        });
+        // Of silence: a thin line may take long, as long as something comes.
+        request.setTimeout(IDLE_MS, () => request.destroy(new Error(`nothing came for ${IDLE_MS / 1000} s`)));
+        request.on("error", reject);
+        request.end();
+      },
+    ).catch(cause => {
+      throw this.#unreachable(cause);
+    });
+    if (answer.status === 206) return answer.totalBytes;
+    throw this.#refusal(path, answer.status, answer.problem);
   }
 
   /** Ends what is under way. */
   close(): void {
     this.#stopping.abort();
     this.#agent.destroy();
+    this.#bulkAgent.destroy();
   }
 
-  async #askIfThere(path: string): Promise<Buffer | undefined> {
+  async #askIfThere(path: string, json?: unknown): Promise<Buffer | undefined> {
     try {
-      return await this.#ask(path);
+      return await this.#ask(path, json);
     } catch (error) {
       if (error instanceof DrpError && error.code === "not-found") return undefined;
       throw error;
@@ -81,17 +152,25 @@ export class HubClient {
   /** @param holdMs how long the hub may let the answer wait */
   async #ask(path: string, json?: unknown, holdMs = 0): Promise<Buffer> {
     const { status, body } = await this.#send(path, json, TIMEOUT_MS + holdMs).catch(cause => {
-      throw new DrpError("hub.unreachable", `${this.#url} does not answer`, {
-        advice: "Check the WAN line and that `drp serve` runs; the site goes on by itself and tries again.",
-        cause,
-      });
+      throw this.#unreachable(cause);
     });
     if (status === 200) return body;
+    throw this.#refusal(path, status, body);
+  }
+
+  #unreachable(cause: unknown): DrpError {
+    return new DrpError("hub.unreachable", `${this.#url} does not answer`, {
+      advice: "Check the WAN line and that `drp serve` runs; the site goes on by itself and tries again.",
+      cause,
+    });
+  }
+
+  #refusal(path: string, status: number, body: Buffer): DrpError {
     const problem = problemSchema.safeParse(parseJson(body));
-    if (!problem.success) throw new DrpError("internal", `${this.#url}${path} answers with HTTP ${status}`);
+    if (!problem.success) return new DrpError("internal", `${this.#url}${path} answers with HTTP ${status}`);
     const { code, detail, advice } = problem.data;
     // A newer hub may know more codes than this site; it travels on as it came.
-    throw new DrpError(code as ErrorCode, detail, advice === undefined ? {} : { advice });
+    return new DrpError(code as ErrorCode, detail, advice === undefined ? {} : { advice });
   }
 
   #send(path: string, json: unknown, timeoutMs: number): Promise<{ status: number; body: Buffer }> {

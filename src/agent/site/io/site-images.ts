@@ -1,114 +1,251 @@
 /**
- * The images of a site: each chunk comes over the WAN once, when its first machine asks, and is checked before it is kept
- * and served. Only chunks that a manifest of this site names are fetched: boot HTTP is open to strangers, the WAN is not.
+ * The images of a site. What its machines need comes over the WAN once, begins when the view orders it or a machine asks, and
+ * is checked before it is kept and before it is served. Only images that the view or a registered machine has named are
+ * fetched: boot HTTP is open to strangers, the WAN is not.
  */
-import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DrpError } from "../../../core/errors.ts";
-import { chunkLength } from "../../../images/chunker.ts";
-import { chunkDigest, imageDigest } from "../../../images/digest.ts";
-import { decodeChunk } from "../../../images/io/chunk-codec.ts";
-import { ChunkStore } from "../../../images/io/chunk-store.ts";
-import { removeUnfinished, writeWhole } from "../../../images/io/durable-files.ts";
-import { type ChunkDigest, type ImageDigest, manifestSchema } from "../../../images/manifest.ts";
-import { type SignedManifest, signedManifestSchema } from "../../protocol.ts";
+import type { Clock } from "../../../core/time.ts";
+import type { ChunkDigest, ImageDigest } from "../../../images/manifest.ts";
+import type { SignedManifest } from "../../protocol.ts";
+import { signatureCounts } from "../signature-counts.ts";
+import type { BootEvent, SiteView } from "../view.ts";
+import { ChunkArrivals, shortReason } from "./chunk-arrivals.ts";
 import type { HubClient } from "./hub-client.ts";
+import { HubDownloads } from "./hub-downloads.ts";
+import { ImageCache, type KnownImage } from "./image-cache.ts";
+import { ImageTransfer, type TransferContext } from "./image-transfer.ts";
+import { WanMeter } from "./wan-meter.ts";
+
+export interface SiteImagesOptions {
+  readonly hub: Pick<HubClient, "manifest" | "planTransfer" | "readRange">;
+  readonly folder: string;
+  readonly view: SiteView;
+  /** Of the images on this site's disk; null: as much as the disk holds. */
+  readonly cacheBytes: number | null;
+  readonly clock: Clock;
+  /** 0 … 1, for the spread of retries. */
+  readonly random: () => number;
+  /** For the hub. */
+  readonly report: (event: BootEvent) => void;
+}
+
+/** A machine calls its site dead after 20 s; before that it is told to ask again. */
+const HOLD_MS = 15_000;
+/** What failed for good, as far as one can tell, is tried again while the view orders it. */
+const RETRY_MS = 60_000;
+/** Each takes some 20 MiB of memory at most. */
+const TRANSFERS_AT_ONCE = 2;
+
+interface Job {
+  readonly image: KnownImage;
+  readonly transfer: ImageTransfer;
+  readonly done: Promise<void>;
+}
 
 export class SiteImages {
-  readonly #hub: Pick<HubClient, "chunk" | "manifest">;
-  readonly #manifestDir: string;
-  readonly #chunks: ChunkStore;
-  readonly #manifests = new Map<ImageDigest, SignedManifest>();
-  /** Chunk → bytes of its plain form. */
-  readonly #lengths = new Map<ChunkDigest, number>();
-  /** Machines that want the same at the same moment share one fetch. */
-  readonly #fetching = new Map<string, Promise<unknown>>();
+  readonly #options: SiteImagesOptions;
+  readonly #cache: ImageCache;
+  readonly #meter: WanMeter;
+  readonly #downloads: HubDownloads;
+  readonly #arrivals = new ChunkArrivals();
+  readonly #stopping = new AbortController();
+  readonly #jobs = new Map<ImageDigest, Job>();
+  readonly #queue: (() => void)[] = [];
+  #running = 0;
+  /** Machines that want the same manifest at the same moment share one fetch. */
+  readonly #fetching = new Map<ImageDigest, Promise<KnownImage | undefined>>();
+  /** Registered machines have asked for these since this process began. */
+  readonly #asked = new Set<ImageDigest>();
+  readonly #retries = new Map<ImageDigest, NodeJS.Timeout>();
+  #view: SiteView;
 
-  private constructor(hub: Pick<HubClient, "chunk" | "manifest">, manifestDir: string, chunks: ChunkStore) {
-    this.#hub = hub;
-    this.#manifestDir = manifestDir;
-    this.#chunks = chunks;
+  private constructor(options: SiteImagesOptions, cache: ImageCache, meter: WanMeter) {
+    this.#options = options;
+    this.#cache = cache;
+    this.#meter = meter;
+    this.#view = options.view;
+    this.#downloads = new HubDownloads(options.hub, meter, options.random);
   }
 
-  static async open(hub: Pick<HubClient, "chunk" | "manifest">, folder: string): Promise<SiteImages> {
-    const manifestDir = join(folder, "manifests");
-    await mkdir(manifestDir, { recursive: true });
-    await removeUnfinished(manifestDir);
-    const images = new SiteImages(hub, manifestDir, await ChunkStore.open(join(folder, "chunks")));
-    for (const name of await readdir(manifestDir)) {
-      const content = await readFile(join(manifestDir, name), "utf8");
-      images.#learn(`sha256:${name.replace(/\.json$/, "")}`, content);
-    }
+  static async open(options: SiteImagesOptions): Promise<SiteImages> {
+    const { folder, view, clock } = options;
+    const cache = await ImageCache.open(folder, clock);
+    const meter = await WanMeter.open(join(folder, "budget.json"), view, clock);
+    const images = new SiteImages(options, cache, meter);
+    images.follow(view);
     return images;
+  }
+
+  /** Begins with what the view orders and this site lacks; limits count from now on. */
+  follow(view: SiteView): void {
+    this.#view = view;
+    this.#meter.follow(view);
+    for (const image of orderedImages(view)) this.#need(image);
   }
 
   /** Undefined when neither this site nor the hub holds it. @throws {DrpError} hub.unreachable; bundle.tampered */
   async signedManifest(digest: ImageDigest): Promise<SignedManifest | undefined> {
-    return this.#manifests.get(digest) ?? this.#once(digest, () => this.#fetchManifest(digest));
+    const image = await this.#learn(digest);
+    if (image === undefined) return undefined;
+    this.#asked.add(digest);
+    this.#start(image);
+    return image.signed;
   }
 
   /**
-   * @returns the file of a zstd frame; undefined when no manifest of this site names the chunk, or the hub lacks it
-   * @throws {DrpError} hub.unreachable; bundle.tampered
+   * Waits a while for a chunk that is on its way.
+   *
+   * @returns the file of a zstd frame; undefined when no image that this site needs names the chunk
+   * @throws {DrpError} timed-out while it is still coming; hub.unreachable, bundle.tampered, storage.full …: what holds it up
    */
   async findChunk(digest: ChunkDigest): Promise<string | undefined> {
-    if (await this.#chunks.has(digest)) return this.#chunks.path(digest);
-    const length = this.#lengths.get(digest);
-    return length === undefined ? undefined : this.#once(digest, () => this.#fetchChunk(digest, length));
+    const kept = await this.#cache.findChunk(digest);
+    if (kept !== undefined) return kept;
+    const image = this.#cache.imagesWith(digest).find(known => this.#isWanted(known.digest));
+    if (image === undefined) return undefined;
+    const arrived = this.#arrivals.wait(digest, HOLD_MS);
+    this.#start(image).transfer.hurry(digest);
+    await arrived;
+    return await this.#cache.findChunk(digest);
   }
 
-  async #fetchManifest(digest: ImageDigest): Promise<SignedManifest | undefined> {
-    const signed = await this.#hub.manifest(digest);
+  /** Resolves when nothing is written any more. What came stays for the next start. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+    for (const begin of this.#queue.splice(0)) begin();
+    await Promise.allSettled(Array.from(this.#jobs.values(), ({ done }) => done));
+  }
+
+  #isWanted(image: ImageDigest): boolean {
+    return this.#asked.has(image) || orderedImages(this.#view).has(image);
+  }
+
+  /** The whole way from a name to an image on this disk, without anybody waiting for it. */
+  #need(digest: ImageDigest): void {
+    this.#learn(digest)
+      .then(image => {
+        if (image === undefined || this.#stopping.signal.aborted) return;
+        if (this.#cache.missingChunks(image).length > 0) this.#start(image);
+      })
+      .catch(() => this.#tryLater(digest));
+    void this.#cache.noteNeed(digest);
+  }
+
+  #tryLater(digest: ImageDigest): void {
+    if (this.#stopping.signal.aborted || this.#retries.has(digest)) return;
+    const timer = setTimeout(() => {
+      this.#retries.delete(digest);
+      if (this.#isWanted(digest)) this.#need(digest);
+    }, RETRY_MS);
+    timer.unref();
+    this.#retries.set(digest, timer);
+  }
+
+  async #learn(digest: ImageDigest): Promise<KnownImage | undefined> {
+    const known = this.#cache.image(digest);
+    if (known === undefined) return await this.#fetchOnce(digest);
+    const { clock } = this.#options;
+    if (signatureCounts(known.signed.signature, this.#view.keyLists, clock())) return known;
+    // Signed anew, perhaps, since its key went; where the hub is away or has nothing newer, machines say why they refuse it.
+    return (await this.#fetchOnce(digest).catch(() => undefined)) ?? known;
+  }
+
+  async #fetchOnce(digest: ImageDigest): Promise<KnownImage | undefined> {
+    const running = this.#fetching.get(digest);
+    if (running !== undefined) return await running;
+    const fetched = this.#fetchManifest(digest).finally(() => this.#fetching.delete(digest));
+    this.#fetching.set(digest, fetched);
+    return await fetched;
+  }
+
+  async #fetchManifest(digest: ImageDigest): Promise<KnownImage | undefined> {
+    const signed = await this.#options.hub.manifest(digest);
     if (signed === undefined) return undefined;
-    const content = JSON.stringify(signed);
-    if (!this.#learn(digest, content)) throw tampered(`the manifest ${digest}`);
-    await writeWhole(join(this.#manifestDir, `${digest.replace("sha256:", "")}.json`), content);
-    return signed;
+    const image = await this.#cache.keepManifest(digest, signed);
+    if (image !== undefined) return image;
+    throw new DrpError(
+      "bundle.tampered",
+      `the manifest ${digest} came from the hub with other bytes than its name says`,
+      {
+        advice: "Push the image again; if it happens again, check the hub's disk.",
+      },
+    );
   }
 
-  async #fetchChunk(digest: ChunkDigest, length: number): Promise<string | undefined> {
-    const frame = await this.#hub.chunk(digest);
-    if (frame === undefined) return undefined;
-    if (chunkDigest(await decodeChunk(frame, length)) !== digest) throw tampered(`chunk ${digest}`);
-    await this.#chunks.write(digest, frame);
-    return this.#chunks.path(digest);
-  }
-
-  /** @returns false for what is not this manifest. Whether it is signed rightly the machine decides. */
-  #learn(digest: ImageDigest, content: string): boolean {
-    const signed = signedManifestSchema.safeParse(parseJson(content));
-    if (!signed.success || imageDigest(signed.data.manifestText) !== digest) return false;
-    const manifest = manifestSchema.safeParse(parseJson(signed.data.manifestText));
-    if (!manifest.success) return false;
-    for (const payload of manifest.data.payloads) {
-      for (const [index, chunk] of payload.chunks.entries()) {
-        if (chunk !== null) this.#lengths.set(chunk, chunkLength(payload, index));
-      }
-    }
-    this.#manifests.set(digest, signed.data);
-    return true;
-  }
-
-  #once<T>(key: string, fetch: () => Promise<T>): Promise<T> {
-    const running = this.#fetching.get(key) as Promise<T> | undefined;
+  #start(image: KnownImage): Job {
+    const running = this.#jobs.get(image.digest);
     if (running !== undefined) return running;
-    const fetched = fetch().finally(() => this.#fetching.delete(key));
-    this.#fetching.set(key, fetched);
-    return fetched;
+    const transfer = new ImageTransfer(this.#context(), image);
+    const done = this.#turn(() => transfer.run())
+      .catch(error => this.#noteFailure(image, error))
+      .finally(() => this.#jobs.delete(image.digest));
+    const job = { image, transfer, done };
+    this.#jobs.set(image.digest, job);
+    return job;
+  }
+
+  #noteFailure(image: KnownImage, error: unknown): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#arrivals.fail(image.chunks, error);
+    const { digest, name } = image;
+    const summary = `${name} does not come: ${shortReason(error)}`;
+    this.#options.report({ kind: "image.failed", summary, facts: { image: digest, name } });
+    this.#tryLater(digest);
+  }
+
+  /** A few at a time, the others in their order. */
+  async #turn(run: () => Promise<void>): Promise<void> {
+    if (this.#running >= TRANSFERS_AT_ONCE) await new Promise<void>(resolve => this.#queue.push(resolve));
+    this.#stopping.signal.throwIfAborted();
+    this.#running++;
+    try {
+      await run();
+    } finally {
+      this.#running--;
+      this.#queue.shift()?.();
+    }
+  }
+
+  #context(): TransferContext {
+    const { hub, clock, report } = this.#options;
+    return {
+      hub,
+      clock,
+      report,
+      downloads: this.#downloads,
+      cache: this.#cache,
+      arrivals: this.#arrivals,
+      signal: this.#stopping.signal,
+      makeRoom: bytes => this.#makeRoom(bytes),
+      freeDisk: bytes => this.#freeDisk(bytes),
+      isUrgent: image => this.#view.machines.some(({ intent }) => intent?.image === image),
+    };
+  }
+
+  async #makeRoom(moreBytes: number): Promise<void> {
+    const { cacheBytes } = this.#options;
+    const overBytes = this.#cache.usedBytes + moreBytes - (cacheBytes ?? Number.POSITIVE_INFINITY);
+    if (overBytes > 0) await this.#cache.free(overBytes, this.#keptImages());
+  }
+
+  async #freeDisk(bytes: number): Promise<boolean> {
+    return (await this.#cache.free(bytes, this.#keptImages())) > 0;
+  }
+
+  #keptImages(): ReadonlySet<ImageDigest> {
+    return new Set([
+      ...this.#view.keptImages,
+      ...orderedImages(this.#view),
+      ...this.#asked,
+      ...this.#jobs.keys(),
+    ]);
   }
 }
 
-function tampered(what: string): DrpError {
-  return new DrpError("bundle.tampered", `${what} came from the hub with other bytes than its name says`, {
-    advice: "Push the image again; if it happens again, check the hub's disk.",
-  });
-}
-
-/** Undefined for what is no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** What machines are to install or to run: for these the line is used. */
+function orderedImages({ machines }: SiteView): ReadonlySet<ImageDigest> {
+  const images = machines.flatMap(({ intent, target }) => [intent?.image, target?.image]);
+  return new Set(images.filter(image => image !== undefined));
 }
