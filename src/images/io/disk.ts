@@ -1,4 +1,7 @@
-/** One disk, opened for this process alone: reads and writes at offsets, with errors that name the disk and the place. */
+/**
+ * One disk, opened for this process alone: reads and writes at offsets, with errors that name the disk and the place. Much
+ * data goes past the kernel's cache, which would copy it, and fill a ramdisk's memory with it.
+ */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { formatBytes } from "../../core/bytes.ts";
@@ -10,24 +13,33 @@ export class Disk implements AsyncDisposable {
   readonly path: string;
   readonly sizeBytes: number;
   readonly #handle: FileHandle;
+  /** The same disk past the cache; null where that is refused, as by some network file systems. */
+  #direct: FileHandle | null;
 
-  private constructor(path: string, sizeBytes: number, handle: FileHandle) {
+  private constructor(path: string, sizeBytes: number, handle: FileHandle, direct: FileHandle | null) {
     this.path = path;
     this.sizeBytes = sizeBytes;
     this.#handle = handle;
+    this.#direct = direct;
   }
 
   /**
    * O_EXCL makes the kernel refuse a block device that is mounted or otherwise in use.
    *
    * @param path a block device; a plain file serves as well
-   * @param access what it is opened for
+   * @param access what it is opened for; "read-mounted" alone may be in use by others
    * @throws {DrpError} disk.refused when it is in use, disk.failed otherwise
    */
-  static async open(path: string, sizeBytes: number, access: "read" | "write"): Promise<Disk> {
-    const mode = access === "read" ? constants.O_RDONLY : constants.O_RDWR;
+  static async open(
+    path: string,
+    sizeBytes: number,
+    access: "read" | "read-mounted" | "write",
+  ): Promise<Disk> {
+    const mode = access === "write" ? constants.O_RDWR : constants.O_RDONLY;
     try {
-      return new Disk(path, sizeBytes, await open(path, mode | constants.O_EXCL));
+      const handle = await open(path, access === "read-mounted" ? mode : mode | constants.O_EXCL);
+      const direct = await open(path, mode | constants.O_DIRECT).catch(() => null);
+      return new Disk(path, sizeBytes, handle, direct);
     } catch (cause) {
       const isBusy = cause instanceof Error && "code" in cause && cause.code === "EBUSY";
       throw new DrpError(
@@ -50,6 +62,32 @@ export class Disk implements AsyncDisposable {
     });
   }
 
+  /**
+   * Like `readInto`, from the disk itself where the kernel can do that.
+   *
+   * @param target of allocateDirectMemory(), or a part of it; whole blocks of 4 KiB, as the offset
+   * @throws {DrpError} disk.failed
+   */
+  async readDirect(target: Uint8Array, offsetBytes: number): Promise<void> {
+    await this.#each(target, offsetBytes, "read", async (rest, position) => {
+      const { bytesRead } = await this.#pastCache(handle => handle.read(rest, 0, rest.length, position));
+      return bytesRead;
+    });
+  }
+
+  /**
+   * Like `write`, past the kernel's cache where it can do that; `flush` is needed all the same.
+   *
+   * @param extent in memory of allocateDirectMemory(); whole blocks of 4 KiB
+   * @throws {DrpError} disk.failed
+   */
+  async writeDirect({ offsetBytes, bytes }: Extent): Promise<void> {
+    await this.#each(bytes, offsetBytes, "written", async (rest, position) => {
+      const { bytesWritten } = await this.#pastCache(handle => handle.write(rest, 0, rest.length, position));
+      return bytesWritten;
+    });
+  }
+
   /** The bytes are in the kernel's cache when this resolves; `flush` brings them to the disk. */
   async write({ offsetBytes, bytes }: Extent): Promise<void> {
     await this.#each(bytes, offsetBytes, "written", async (rest, position) => {
@@ -67,6 +105,12 @@ export class Disk implements AsyncDisposable {
     }
   }
 
+  /** Whether it is a file without a byte in it: it reads as zeros from end to end. */
+  async isEmptyFile(): Promise<boolean> {
+    const stat = await this.#handle.stat();
+    return stat.isFile() && stat.blocks === 0;
+  }
+
   /** Forgets what the kernel remembers of the disk, so that the next read comes from the disk itself. */
   async dropCache(): Promise<void> {
     const stat = await this.#handle.stat();
@@ -74,7 +118,21 @@ export class Disk implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#direct?.close();
     await this.#handle.close();
+  }
+
+  /** EINVAL: opened so, but the file system or this disk's blocks do not go with it; then through the cache from now on. */
+  async #pastCache<T>(transfer: (handle: FileHandle) => Promise<T>): Promise<T> {
+    const direct = this.#direct;
+    if (direct === null) return await transfer(this.#handle);
+    try {
+      return await transfer(direct);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EINVAL")) throw error;
+      this.#direct = null;
+      return await transfer(this.#handle);
+    }
   }
 
   async #each(

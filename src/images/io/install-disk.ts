@@ -4,16 +4,19 @@
  */
 import { DrpError } from "../../core/errors.ts";
 import type { RandomBytes } from "../../core/ids.ts";
+import type { DiskContent } from "../disk-content.ts";
 import { type DiskOrder, type DiskPlan, PARTITION_ROLES, refuseContent } from "../disk-plan.ts";
 import { encodeGpt } from "../gpt.ts";
 import { type LoaderFiles, planLoader } from "../install-loader.ts";
 import type { ImageDigest, Manifest, Payload } from "../manifest.ts";
 import { encodeProtectiveMbr } from "../mbr.ts";
+import { type FillTally, type SlotPast, zeroRanges } from "../slot-fill.ts";
 import { Disk } from "./disk.ts";
-import { type FetchFrame, fetchImage } from "./fetch-image.ts";
-import { verifySlot, writeSlot } from "./install-slot.ts";
+import type { FetchFrame } from "./fetch-image.ts";
+import { fillSlot, verifySlot } from "./install-slot.ts";
 import { readDiskContent } from "./read-disk-content.ts";
 import { runTool } from "./run-tool.ts";
+import { zeroDisk } from "./zero-disk.ts";
 
 export interface DiskInstall {
   readonly plan: DiskPlan;
@@ -32,20 +35,33 @@ export interface DiskInstall {
 /** The boot sector of FAT32 and its backup, and room to spare. */
 const ESP_HEAD_BYTES = 64 * 1024;
 
-/** @throws {DrpError} disk.refused before anything is written; disk.failed, bundle.tampered, or the network's later */
-export async function installDisk(install: DiskInstall): Promise<void> {
+/**
+ * An install of the same intent that was cut off goes on: what its slot holds already is neither fetched nor written again.
+ *
+ * @returns where slot A's bytes came from
+ * @throws {DrpError} disk.refused before anything is written; disk.failed, bundle.tampered, or the network's later
+ */
+export async function installDisk(install: DiskInstall): Promise<FillTally> {
   const { plan, payload, onProgress } = install;
-  const slotOffset = plan.partitions.a.offsetBytes;
+  let tally: FillTally;
   onProgress("partitioning", 0);
   {
     await using disk = await Disk.open(plan.disk.path, plan.disk.sizeBytes, "write");
-    await requireFree(disk, install);
+    const content = await readDiskContent(disk, plan.disk.sectorBytes);
+    requireFree(content, install);
+    const past = await prepareSlot(disk, content, install);
     await claimDisk(disk, plan);
     onProgress("writing", 0);
-    const chunks = fetchImage(payload, install.fetchFrame);
-    await writeSlot(disk, slotOffset, chunks, done => onProgress("writing", done));
+    tally = await fillSlot({
+      disk,
+      slotOffsetBytes: plan.partitions.a.offsetBytes,
+      payload,
+      past,
+      fetchFrame: install.fetchFrame,
+      onBytesDone: done => onProgress("writing", done),
+    });
     onProgress("verifying", 0);
-    await verifySlot(disk, slotOffset, payload, done => onProgress("verifying", done));
+    await verifySlot(disk, plan.partitions.a.offsetBytes, payload, done => onProgress("verifying", done));
   }
   // mkfs opens the disk for itself alone too, so it cannot be open here.
   await makeDataFileSystem(install);
@@ -53,10 +69,25 @@ export async function installDisk(install: DiskInstall): Promise<void> {
     await using disk = await Disk.open(plan.disk.path, plan.disk.sizeBytes, "write");
     await writeLoader(disk, install);
   }
+  return tally;
 }
 
-async function requireFree(disk: Disk, { plan, order }: DiskInstall): Promise<void> {
-  const content = await readDiskContent(disk, plan.disk.sectorBytes);
+/** Finds out what the slot is before it is filled, and lets the disk make its zeros where the disk can. */
+async function prepareSlot(
+  disk: Disk,
+  content: DiskContent,
+  { plan, payload }: DiskInstall,
+): Promise<SlotPast> {
+  if (content.kind === "used" && content.diskGuid === plan.diskGuid) return "image";
+  const { offsetBytes } = plan.partitions.a;
+  const ranges = zeroRanges(payload).map(range => ({
+    ...range,
+    offsetBytes: offsetBytes + range.offsetBytes,
+  }));
+  return (await zeroDisk(disk, ranges)) ? "zeroed" : "foreign";
+}
+
+function requireFree(content: DiskContent, { plan, order }: DiskInstall): void {
   const refusal = refuseContent(plan, content, order);
   if (refusal !== undefined) throw new DrpError(refusal.code, refusal.message, { advice: refusal.advice });
 }

@@ -243,7 +243,7 @@ describe("drp machine install", () => {
     writeDisk(disk, 2 * MIB, Buffer.alloc(64 * 1024, 0x90));
     const error = await failureOf(disk);
     expect(error.code).toBe("bundle.tampered");
-    expect(readDisk(disk, SLOT_A, image.rootfs.length).every(byte => byte === 0)).toBe(true);
+    expect(readDisk(disk, SLOT_A, 4 * CHUNK_BYTES).every(byte => byte === 0)).toBe(true);
     expect(readDisk(disk, 0, 440).every(byte => byte === 0)).toBe(true);
     expect(readDisk(disk, 2 * MIB, 64 * 1024).every(byte => byte === 0)).toBe(true);
     expect(site.progress.at(-1)).toMatchObject({
@@ -314,6 +314,32 @@ describe("drp machine install", () => {
     expect((await failureOf(disk)).code).toBe("disk.refused");
     await offer(image);
     await install(disk);
+    expect(readDisk(disk, SLOT_A, image.rootfs.length).equals(image.rootfs)).toBe(true);
+  });
+
+  test("fetches nothing that the slot holds already when the same intent comes again", async () => {
+    const disk = createDisk();
+    await install(disk);
+    site.askedChunks.length = 0;
+    writeDisk(disk, SLOT_A + 4 * MIB, Buffer.from("a power cut"));
+    await offer(image);
+    await install(disk);
+    expect(site.askedChunks).toEqual([...image.frames.keys()].slice(-1));
+    expect(said).toContain("48.0 KiB fetched, 4.0 MiB there already");
+    expect(readDisk(disk, SLOT_A, image.rootfs.length).equals(image.rootfs)).toBe(true);
+  });
+
+  test("asks once more for a chunk that came with other content", async () => {
+    const [victim = ""] = [...image.frames.keys()].slice(-1);
+    const frame = image.frames.get(victim) ?? Buffer.alloc(0);
+    image.frames.set(victim, await encodeChunk(Buffer.alloc(12 * 4096, 1)));
+    const asks = () => site.askedChunks.filter(digest => digest === victim).length;
+    site.beforeChunk = () => {
+      if (asks() === 2) image.frames.set(victim, frame);
+    };
+    const disk = createDisk();
+    await install(disk);
+    expect(asks()).toBe(2);
     expect(readDisk(disk, SLOT_A, image.rootfs.length).equals(image.rootfs)).toBe(true);
   });
 

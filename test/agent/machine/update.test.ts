@@ -144,18 +144,16 @@ describe("an update", () => {
     expect(await disk.bootWithGrub()).toEqual({ slot: "b", image: v2.digest });
   });
 
-  test("fetches only chunks that differ from what lies in the slot", async () => {
+  test("fetches only chunks that lie in neither slot, and says where the others were", async () => {
     const half = v2.rootfs.subarray(0, CHUNK_BYTES);
     const { offsetBytes } = disk.machineDisk.slots.b;
     const bytes = readFileSync(disk.path);
     half.copy(bytes, offsetBytes);
     writeFileSync(disk.path, bytes);
     expect(await boot(never)).toBe("rebooted");
-    expect(site.askedChunks).toEqual([
-      v2.manifest.payloads[0]?.chunks[3],
-      v2.manifest.payloads[0]?.chunks[4],
-    ]);
+    expect(site.askedChunks).toEqual([v2.manifest.payloads[0]?.chunks[3]]);
     expect(slotHolds("b", v2)).toBe(true);
+    expect(said).toContain("1.0 MiB fetched, 48.0 KiB read from the running slot, 3.0 MiB there already");
   });
 
   test("goes back to the image in the other slot without fetching anything", async () => {
@@ -259,7 +257,7 @@ describe("an update", () => {
 
   test("stops fetching when paused, goes on where it was, and disarms when paused at the last moment", async () => {
     const frames = new Map(v2.frames);
-    const [missing = ""] = [...frames.keys()].slice(-1);
+    const [missing = ""] = frames.keys();
     const frame = frames.get(missing);
     frames.delete(missing);
     v2 = { ...v2, frames };
@@ -285,7 +283,7 @@ describe("an update", () => {
         return wasArmed && update?.phase === "written";
       }),
     ).toBe("heard");
-    expect(site.askedChunks).toEqual([missing]);
+    expect(new Set(site.askedChunks)).toEqual(new Set([missing]));
     expect(await disk.bootState()).toEqual({ confirmed: "a", trial: null, tries: 0, attempt: 1 });
   });
 

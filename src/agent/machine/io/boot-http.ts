@@ -10,20 +10,15 @@ import { retryWhileUnreachable } from "./retry.ts";
 const MAX_FRAME_BYTES = CHUNK_BYTES + CHUNK_BYTES / 16;
 const CONNECTIONS = 4;
 
-/** @param signal ends what is under way, and the tries */
-export function createFrameFetcher(
-  bootUrl: string,
-  say: Say,
-  signal?: AbortSignal,
-): { fetchFrame: FetchFrame; close: () => void } {
+export function createFrameFetcher(bootUrl: string, say: Say): { fetchFrame: FetchFrame; close: () => void } {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
-  signal?.addEventListener("abort", () => agent.destroy());
   return {
-    fetchFrame: digest =>
+    fetchFrame: (digest, signal) =>
       retryWhileUnreachable(
         `fetching chunk ${digest.slice(0, 12)}`,
         say,
-        () => exchange({ url: `${bootUrl}/chunks/${digest}`, agent, maxAnswerBytes: MAX_FRAME_BYTES }),
+        () =>
+          exchange({ url: `${bootUrl}/chunks/${digest}`, agent, maxAnswerBytes: MAX_FRAME_BYTES, signal }),
         signal,
       ),
     close: () => agent.destroy(),

@@ -11,6 +11,8 @@ export interface HttpExchange {
   readonly json?: unknown;
   /** A longer answer is refused. */
   readonly maxAnswerBytes: number;
+  /** Its answer is no longer wanted. */
+  readonly signal?: AbortSignal;
 }
 
 /** A site on a shop's thin line answers within this time, or the connection is dead. */
@@ -33,13 +35,14 @@ interface Answer {
   readonly body: Buffer;
 }
 
-function send({ url, agent, json, maxAnswerBytes }: HttpExchange): Promise<Answer> {
+function send({ url, agent, json, maxAnswerBytes, signal }: HttpExchange): Promise<Answer> {
   const body = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const options = {
     agent,
     method: body === undefined ? "GET" : "POST",
     headers: body === undefined ? {} : { "content-type": "application/json", "content-length": body.length },
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
   };
   const begin = url.startsWith("https:") ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {

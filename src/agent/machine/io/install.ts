@@ -22,6 +22,7 @@ import {
   registerAnswerSchema,
 } from "../../protocol.ts";
 import type { FleetTrust } from "../agent-files.ts";
+import { describeTally } from "../describe-tally.ts";
 import type { InstallArguments } from "../kernel-arguments.ts";
 import { createFrameFetcher } from "./boot-http.ts";
 import { explainError, type Say } from "./console.ts";
@@ -157,7 +158,7 @@ async function installImage(
   await stageData(folder, { config, key: session.key, signed: image.signed, keyLists });
   const frames = createFrameFetcher(session.arguments.bootUrl, say);
   try {
-    await installDisk({
+    const tally = await installDisk({
       plan,
       order,
       digest: order.image,
@@ -169,6 +170,7 @@ async function installImage(
       randomBytes,
       onProgress: (phase, doneBytes) => progress.update(phase, doneBytes, payload.sizeBytes),
     });
+    say(describeTally(tally));
   } finally {
     frames.close();
   }

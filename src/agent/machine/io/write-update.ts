@@ -8,11 +8,13 @@ import { DrpError } from "../../../core/errors.ts";
 import { writeSlotConfig } from "../../../images/io/boot-volume.ts";
 import { syncDirectory, writeWhole } from "../../../images/io/durable-files.ts";
 import { KeyListFile } from "../../../images/io/key-list-file.ts";
+import { SlotChunks } from "../../../images/io/slot-chunks.ts";
 import { updateSlot } from "../../../images/io/update-slot.ts";
 import type { ImageDigest } from "../../../images/manifest.ts";
 import type { Slot } from "../../../images/slot-config.ts";
 import type { SignedManifest } from "../../protocol.ts";
 import { KEY_LISTS, type MachineConfig } from "../agent-files.ts";
+import { describeTally } from "../describe-tally.ts";
 import type { RunArguments } from "../kernel-arguments.ts";
 import { createFrameFetcher } from "./boot-http.ts";
 import type { Say } from "./console.ts";
@@ -63,16 +65,21 @@ export async function writeUpdate(work: UpdateWork): Promise<void> {
   const { manifest, payload } = image;
   say(`slot ${slot} becomes ${manifest.name}:${manifest.version} (${formatBytes(payload.sizeBytes)})`);
 
-  const frames = createFrameFetcher(config.bootUrl, say, signal);
+  const frames = createFrameFetcher(config.bootUrl, say);
+  const [runningPayload] = replaces?.payloads ?? [];
   try {
-    await updateSlot({
+    await using present =
+      runningPayload && (await SlotChunks.open(disk.slots[work.running.slot], runningPayload));
+    const tally = await updateSlot({
       slot: disk.slots[slot],
       payload,
       fetchFrame: frames.fetchFrame,
+      readLocalChunk: async (chunk, lengthBytes) => await present?.read(chunk, lengthBytes),
       beforeFirstWrite: () => writeSlotConfig(disk.esp, slot, null),
       onBytesDone: doneBytes => work.onProgress(doneBytes, payload.sizeBytes),
       signal,
     });
+    say(describeTally(tally));
   } finally {
     frames.close();
   }
