@@ -93,7 +93,7 @@ export function followRedirect(
   location: string,
   isPlainHttpWanted: boolean,
 ): { readonly url: URL; readonly keepsAuthorization: boolean } {
-  const url = URL.parse(location, from);
+  const url = URL.parse(location, from.href);
   const isPlain =
     url?.protocol === "http:" && from.protocol === "http:" && (isPlainHttpWanted || isLoopbackHost(url.host));
   if (url === null || (url.protocol !== "https:" && !isPlain)) {
