@@ -64,8 +64,9 @@ export function makeOddTree(dir: string): void {
   for (let level = 0; level < 40; level++) deep = join(deep, `level-${level}`);
   mkdirSync(deep, { recursive: true });
   writeFileSync(join(deep, "bottom"), "deep");
-  run("chmod", "4751", join(dir, "small"));
   tryRun("chown", "70000:90000", join(dir, "small"));
+  // Last: a new owner takes the setuid bit away.
+  run("chmod", "4751", join(dir, "small"));
   tryRun("mkfifo", join(dir, "fifo"));
   tryRun("mknod", join(dir, "char"), "c", "1", "3");
   tryRun("mknod", join(dir, "block"), "b", "259", "70000");
