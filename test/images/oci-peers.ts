@@ -77,12 +77,12 @@ export class OciTools {
   }
 }
 
-export type LayerEntry = tar.Header & { readonly content?: Buffer };
+export type LayerEntry = Partial<tar.Header> & { readonly name: string; readonly content?: Buffer };
 
 async function packLayer(entries: readonly LayerEntry[]): Promise<Buffer> {
   const pack = tar.pack();
   for (const { content, ...header } of entries) {
-    pack.entry({ mtime: new Date(1_700_000_000_000), ...header }, content ?? Buffer.alloc(0));
+    pack.entry({ ...header, mtime: new Date(1_700_000_000_000) }, content ?? Buffer.alloc(0));
   }
   pack.finalize();
   return await buffer(pack);
