@@ -4,6 +4,7 @@
  * cannot make it believe another key.
  */
 import { DrpError } from "../core/errors.ts";
+import { formatIsoTime, parseIsoTime } from "../core/iso-time.ts";
 import type { EpochMs } from "../core/time.ts";
 import { type KeyList, type ListedKey, parseKeyList, type SignedKeyList } from "./key-list.ts";
 import { isSignedBy, type KeyRefusal, type TrustedKey } from "./keys.ts";
@@ -105,13 +106,13 @@ function refuseSuccessor(before: KeyList, list: KeyList, signed: SignedKeyList):
   if (!isSignedBy(signed.listText, signed.signature, signer.publicKeyPem)) {
     return refuse(`${name} is not what key ${signer.name} signed`, FOREIGN);
   }
-  if (Date.parse(list.createdAt) < Date.parse(before.createdAt)) {
+  if (parseIsoTime(list.createdAt) < parseIsoTime(before.createdAt)) {
     return refuse(
       `${name} says that it was made at ${list.createdAt}, before list ${before.version} of ${before.createdAt}`,
       "Set the clock of the computer that makes key lists, and make it again.",
     );
   }
-  if (hasExpired(signer, Date.parse(list.createdAt))) {
+  if (hasExpired(signer, parseIsoTime(list.createdAt))) {
     return refuse(
       `${name} was made at ${list.createdAt} and is signed by key ${signer.name}, which expired at ${signer.expiresAt}`,
       "Sign it with a key that had not expired by then.",
@@ -136,7 +137,8 @@ export function provenTime(
 ): TimeReading {
   const newest = newestKeyList(chain);
   const all = [...readings];
-  if (newest !== undefined) all.push({ at: Date.parse(newest.createdAt), by: `key list ${newest.version}` });
+  if (newest !== undefined)
+    all.push({ at: parseIsoTime(newest.createdAt), by: `key list ${newest.version}` });
   return all.reduce((latest, reading) => (reading.at > latest.at ? reading : latest));
 }
 
@@ -157,7 +159,7 @@ export function knownKeys(chain: KeyChain, time: TimeReading): TrustedKey[] {
 
 function refuseExpired(key: ListedKey, time: TimeReading): KeyRefusal | undefined {
   if (!hasExpired(key, time.at)) return undefined;
-  const now = new Date(time.at).toISOString();
+  const now = formatIsoTime(time.at);
   return { keyName: key.name, why: `expired at ${key.expiresAt}; by ${time.by} it is ${now}` };
 }
 
@@ -166,7 +168,7 @@ function rotatedOut(key: ListedKey, { version, createdAt }: KeyList): KeyRefusal
 }
 
 function hasExpired({ expiresAt }: ListedKey, at: EpochMs): boolean {
-  return expiresAt !== null && at >= Date.parse(expiresAt);
+  return expiresAt !== null && at >= parseIsoTime(expiresAt);
 }
 
 const SIGN_BY_OLD = "Sign it with a key of the list before: drp images keys rotate … --sign-with OLD.key";

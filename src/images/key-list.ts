@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { DrpError } from "../core/errors.ts";
+import { parseIsoTime } from "../core/iso-time.ts";
 import { canonicalText } from "./canonical.ts";
 import { parseTrustedKey, signText } from "./keys.ts";
 import { signatureSchema } from "./manifest.ts";
@@ -72,8 +73,8 @@ export function parseKeyList(listText: string): KeyList {
       seen.add(key[field]);
     }
   }
-  const createdAt = Date.parse(list.createdAt);
-  if (!list.keys.some(key => key.expiresAt === null || Date.parse(key.expiresAt) > createdAt)) {
+  const createdAt = parseIsoTime(list.createdAt);
+  if (!list.keys.some(key => key.expiresAt === null || parseIsoTime(key.expiresAt) > createdAt)) {
     throw rejected(
       `${name} would trust nobody: ${list.keys.length === 0 ? "it has no key" : "each of its keys has expired when it is made"}`,
       "Leave at least one key in it that has not expired.",

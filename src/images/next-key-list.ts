@@ -1,4 +1,5 @@
 /** Makes the list that follows a chain: some keys come, some go, and somebody must be left who can sign. */
+import { formatIsoTime, parseIsoTime } from "../core/iso-time.ts";
 import type { EpochMs } from "../core/time.ts";
 import { type KeyChain, newestKeyList } from "./key-chain.ts";
 import { type KeyList, type ListedKey, MAX_LISTED_KEYS } from "./key-list.ts";
@@ -47,7 +48,7 @@ export function nextKeyList(chain: KeyChain, { add, retire, now }: KeyListChange
   if (keys.size > MAX_LISTED_KEYS) {
     return refuse(`a key list has at most ${MAX_LISTED_KEYS} keys`, "Retire those that nobody uses.");
   }
-  const isUsable = ({ expiresAt }: ListedKey) => expiresAt === null || Date.parse(expiresAt) > now;
+  const isUsable = ({ expiresAt }: ListedKey) => expiresAt === null || parseIsoTime(expiresAt) > now;
   if (![...keys.values()].some(isUsable)) {
     return refuse(
       "the new list would trust nobody",
@@ -57,7 +58,7 @@ export function nextKeyList(chain: KeyChain, { add, retire, now }: KeyListChange
   const list: KeyList = {
     formatVersion: 1,
     version: (before?.version ?? 0) + 1,
-    createdAt: new Date(now).toISOString(),
+    createdAt: formatIsoTime(now),
     keys: [...keys.values()],
   };
   return { kind: "next", list };

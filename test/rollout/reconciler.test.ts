@@ -32,7 +32,7 @@ async function openHub() {
   const start = () => startReconciler({ store, ...deps, onError: error => errors.push(error) });
   await store.commit([
     { kind: "insert-image", image: imageRecord({ digest: V1, version: "v1" }) },
-    { kind: "insert-image", image: imageRecord({ digest: V2, version: "v2" }) },
+    { kind: "insert-image", image: imageRecord({ digest: V2, version: "v2", release: 2 }) },
     { kind: "insert-site", site: siteRecord() },
     ...[1, 2].map(
       number =>
@@ -166,6 +166,39 @@ test("a rollout is driven through the store, also by an engine that was started 
     "rollout.done",
   ]);
   expect(hub.errors).toEqual([]);
+});
+
+test("a rollout that is done raises the floor; what it has recorded may be gone back to, nothing older", async () => {
+  await using hub = await openHub();
+  const { store } = hub;
+  const { id } = await begin(store);
+  for (const machine of ["m-1", "m-2"]) {
+    await targetOf(store, machine);
+    await boot(store, machine, V2);
+  }
+  await endOf(store, id);
+  const reason = `rollout ${id} of app:v2 is done`;
+  expect(await store.listReleaseFloors()).toMatchObject([
+    { imageName: "app", release: 2, rolloutId: id, reason, setBy: `rollout ${id}` },
+  ]);
+  await store.commit([
+    { kind: "insert-image", image: imageRecord({ digest: digestOf("9"), version: "v1-other", release: 1 }) },
+  ]);
+  await expect(begin(store, { image: "app:v1-other" })).rejects.toThrow(
+    `app:v1-other is release 1, and the floor of app is release 2: ${reason}`,
+  );
+  expect(await begin(store, { image: "app:v1" })).toMatchObject({ plan: { image: V1 } });
+  expect(hub.errors).toEqual([]);
+});
+
+test("a rollout of one machine raises no floor", async () => {
+  await using hub = await openHub();
+  const { store } = hub;
+  const { id } = await begin(store, { machine: "node-1" });
+  await targetOf(store, "m-1");
+  await boot(store, "m-1", V2);
+  expect((await endOf(store, id)).state.kind).toBe("done");
+  expect(await store.listReleaseFloors()).toEqual([]);
 });
 
 test("a machine that falls back is denied the image, and so is the fleet", async () => {
