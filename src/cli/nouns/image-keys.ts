@@ -1,11 +1,10 @@
 /** `drp images keys list` and `drp images floors …`: what the hub says of trust. What signs is in trust-commands.ts. */
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { type ImageKey, imageKeySchema, type ReleaseFloor, releaseFloorSchema } from "../../api/wire.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { type Cli, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge } from "../format/words.ts";
-import { parseCount } from "../options.ts";
 
 const KEY_ID_CHARACTERS = 16;
 
@@ -33,7 +32,7 @@ export function addReleaseFloors(cli: Cli, images: Command): void {
   const lower = floors
     .command("lower")
     .argument("<image>", "its name, without a version")
-    .requiredOption("--release <number>", "the lowest release that may be rolled out again", parseCount)
+    .requiredOption("--release <number>", "the lowest release that may be rolled out again", parseRelease)
     .requiredOption("--reason <text>", "kept in the events")
     .description("let older releases in again");
   cli.on<{ release: number; reason: string }>(lower, async call => {
@@ -42,6 +41,12 @@ export function addReleaseFloors(cli: Cli, images: Command): void {
     const floor = await call.context.api().post(path, { release, reason }, releaseFloorSchema);
     call.context.out.done(floor, `${floor.imageName} may be rolled out from release ${floor.release} on`);
   });
+}
+
+/** Releases may be counted by the time: ten digits and more. */
+function parseRelease(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("Write a whole number.");
+  return Number(text);
 }
 
 function keyColumns(now: EpochMs): Column<ImageKey>[] {
