@@ -15,6 +15,11 @@ export function ImageList({ images, now }: { images: readonly Image[]; now: numb
               <strong>
                 {image.name}:{image.version}
               </strong>
+              {image.tags?.map(tag => (
+                <span key={tag} class="pill quiet">
+                  {tag}
+                </span>
+              ))}
               <span class="quiet">
                 {image.architecture}, {formatBytes(image.dataBytes)} of data
               </span>

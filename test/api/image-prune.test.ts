@@ -28,7 +28,7 @@ afterEach(() => hub[Symbol.asyncDispose]());
 
 const prune = (body: object) => hub.call("POST", "/api/v1/images/prune", { as: "operator", body });
 const versions = async () =>
-  ((await hub.call("GET", "/api/v1/images")).body.items as { version: string }[]).map(
+  ((await hub.call("GET", "/api/v1/images")).body.items as unknown as { version: string }[]).map(
     ({ version }) => version,
   );
 
@@ -49,7 +49,7 @@ test("a dry run removes nothing; the real one removes just that, with its files,
   expect(await versions()).toEqual(["v5", "v4", "v1"]);
   expect(await hub.registry.manifest(digests[1] ?? "")).toBeUndefined();
   expect(await hub.registry.manifest(digests[0] ?? "")).toBeDefined();
-  const events = (await hub.call("GET", "/api/v1/events?from=newest&limit=3")).body.items as {
+  const events = (await hub.call("GET", "/api/v1/events?from=newest&limit=3")).body.items as unknown as {
     kind: string;
     summary: string;
   }[];

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { runningOn } from "../helpers/rollouts.ts";
 import { digestOf, imageRecord, machineRecord, macOf, siteRecord } from "../store/records.ts";
 import { startTestHub, type TestHub } from "./hub.ts";
 
@@ -100,7 +101,8 @@ test("an order by a tag keeps the digest, and its event says both", async () => 
     body: { image: "app:canary" },
   });
   expect(ordered.body).toMatchObject({ state: { kind: "assigned", intent: { image: digestOf("b") } } });
-  const [event] = (await hub.call("GET", "/api/v1/events?from=newest&limit=1")).body.items as never[];
+  const [event] = (await hub.call("GET", "/api/v1/events?from=newest&limit=1")).body
+    .items as unknown as never[];
   expect(event).toMatchObject({
     summary: expect.stringContaining("ordered app:v2 (tag canary)"),
     facts: { image: digestOf("b"), tag: "canary" },
@@ -108,9 +110,7 @@ test("an order by a tag keeps the digest, and its event says both", async () => 
 });
 
 test("a rollout by a tag keeps both, and another plan comes of a tag that moved", async () => {
-  const { running } = {
-    running: { ...(await import("../helpers/rollouts.ts")).runningOn(1, 0), image: digestOf("a") },
-  };
+  const running = { ...runningOn(1, 0), image: digestOf("a") };
   await hub.store.commit([
     { kind: "insert-site", site: siteRecord({ id: "s-2", name: "north" }) },
     {

@@ -19,6 +19,8 @@ const MAX_PATH_BYTES = 4096;
 /** Files that wait to be read: 10 MB of memory, and enough to read the disk nearly in one sweep. */
 const MAX_WAITING = 20_000;
 
+const SET_ID = 0o6000;
+
 type Sides = readonly [before: Side, after: Side];
 
 /** @throws {DecodeError} naming the path, when an image contradicts itself */
@@ -93,6 +95,8 @@ class TreeComparison {
       sizeBefore: sizeOf(before),
       sizeAfter: sizeOf(after),
       content: false,
+      // A file that runs as somebody else must not hide among a thousand new ones.
+      ...((inode.mode & SET_ID) === 0 ? {} : { mode: { before: modeOf(before), after: modeOf(after) } }),
     });
   }
 
@@ -134,7 +138,7 @@ class TreeComparison {
     const [one, other] = this.#sides;
     const pair = (a: string, b: string) => (a === b ? undefined : { before: a, after: b });
     const kind = pair(before.kind, after.kind);
-    const mode = pair(before.mode.toString(8), after.mode.toString(8));
+    const mode = pair(modeOf(before), modeOf(after));
     const owner = pair(`${before.uid}:${before.gid}`, `${after.uid}:${after.gid}`);
     const target = pair(await targetOf(one.volume, before), await targetOf(other.volume, after));
     const attributes = await this.#compareExtended(before, after);
@@ -202,6 +206,10 @@ function linkKey(before: Inode, after: Inode): string {
 
 function sizeOf(inode: Inode | undefined): number | null {
   return inode?.kind === "file" ? inode.sizeBytes : null;
+}
+
+function modeOf(inode: Inode | undefined): string {
+  return inode?.mode.toString(8) ?? "";
 }
 
 async function targetOf(volume: Ext4Volume, inode: Inode): Promise<string> {

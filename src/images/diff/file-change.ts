@@ -17,7 +17,7 @@ export interface FileChange {
   /** Whether the bytes of a file that both have differ. */
   readonly content: boolean;
   readonly kind?: Pair;
-  /** Octal: "4755". */
+  /** Octal: "4755". Of a file that came or went only where it is setuid or setgid; empty where it is not. */
   readonly mode?: Pair;
   /** "UID:GID" */
   readonly owner?: Pair;
@@ -25,10 +25,4 @@ export interface FileChange {
   readonly target?: Pair;
   /** Names of extended attributes that came, went or have another value. */
   readonly attributes?: readonly string[];
-}
-
-/** How much a change weighs: in bytes that came, went or were replaced. */
-export function weightOf({ sizeBefore, sizeAfter, content, change }: FileChange): number {
-  if (change === "changed" && !content) return 0;
-  return Math.max(sizeBefore ?? 0, sizeAfter ?? 0);
 }
