@@ -3,12 +3,12 @@
  * may call the domain. Each is loaded when it runs, so that every other command starts without it.
  */
 import { networkInterfaces } from "node:os";
+import { basename } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { pushedImageSchema, startedUploadSchema } from "../api/wire.ts";
 import { ARCHITECTURES, type Architecture } from "../core/architecture.ts";
 import { formatBytes, shortDigest } from "../core/bytes.ts";
-import { DrpError } from "../core/errors.ts";
 import type { HealthCheck } from "../images/manifest.ts";
 import type { LoaderChoice } from "../pxe/boot-process-messages.ts";
 import type { LoaderFiles } from "../pxe/decide.ts";
@@ -23,11 +23,15 @@ import { TRUST_COMMANDS } from "./trust-commands.ts";
 export const LOCAL_COMMANDS: readonly LocalCommand[] = [
   {
     path: "images build",
-    summary: "make a signed bundle from a root file system",
+    summary: "make a signed bundle from a root file system or an image",
     declare: command =>
       command
-        .option("--rootfs <folder>", "the whole system, with /boot/vmlinuz and /boot/initrd.img")
-        .addOption(new Option("--image-file <file>", "a raw ext4 file system").conflicts("rootfs"))
+        .requiredOption(
+          "--from <source>",
+          "directory, tar, ext4 or disk image, qcow2; files also as gz, xz, zst; OCI layout, archive, oci://HOST/NAME:TAG",
+        )
+        .option("--plain-http", "speak http to the registry of an oci:// image")
+        .option("--auth-file <file>", "its credentials (default: Docker's)")
         .requiredOption("--name <name>")
         .requiredOption("--version <version>")
         .requiredOption("--key <file>", "private key of `drp images keys create`")
@@ -38,6 +42,14 @@ export const LOCAL_COMMANDS: readonly LocalCommand[] = [
           repeatable("--health <name=command>", "exit code 0 is a pass").argParser(collectHealthCheck),
         )
         .option("--size <size>", "of the file system, such as 2GiB (default: what it needs)", parseSize)
+        .option("--release <number>", "counts up with every release (default: the time)", parseRelease)
+        .option(
+          "--minimum-release <number>",
+          "the oldest release it may replace (default: any)",
+          parseRelease,
+        )
+        .addOption(repeatable("--hook <file>", "a program for the machine's agent").argParser(collect))
+        .option("--sbom <file>", "bill of materials, which travels with the image")
         .option("--created-at <time>", "same input and time give the same digest (default: now)", parseTime),
     run: buildImageBundle,
   },
@@ -78,8 +90,9 @@ const repeatable = (flags: string, description: string) =>
   new Option(flags, `${description} (repeatable)`).default([], "none");
 
 interface BuildOptions {
-  readonly rootfs?: string;
-  readonly imageFile?: string;
+  readonly from: string;
+  readonly plainHttp?: boolean;
+  readonly authFile?: string;
   readonly name: string;
   readonly version: string;
   readonly key: string;
@@ -88,6 +101,10 @@ interface BuildOptions {
   readonly kernelArgument: readonly string[];
   readonly health: readonly HealthCheck[];
   readonly size?: number;
+  readonly release?: number;
+  readonly minimumRelease?: number;
+  readonly hook: readonly string[];
+  readonly sbom?: string;
   readonly createdAt?: number;
 }
 
@@ -96,7 +113,11 @@ async function buildImageBundle({ context, options }: Invocation<BuildOptions>):
   const bar = context.startProgress();
   try {
     const built = await buildImage({
-      source: sourceOf(options),
+      from: options.from,
+      registry: {
+        ...(options.plainHttp === undefined ? {} : { plainHttp: options.plainHttp }),
+        ...(options.authFile === undefined ? {} : { authFile: options.authFile }),
+      },
       name: options.name,
       version: options.version,
       architecture: options.arch,
@@ -105,6 +126,12 @@ async function buildImageBundle({ context, options }: Invocation<BuildOptions>):
       privateKeyPem: context.readTextFile(options.key),
       out: options.out,
       ...(options.size === undefined ? {} : { sizeBytes: options.size }),
+      ...(options.release === undefined ? {} : { release: options.release }),
+      ...(options.minimumRelease === undefined ? {} : { minimumRelease: options.minimumRelease }),
+      attachments: [
+        ...(options.sbom === undefined ? [] : [{ name: "sbom.json", path: options.sbom }]),
+        ...options.hook.map(path => ({ name: `hooks/${basename(path)}`, path })),
+      ],
       createdAt: options.createdAt ?? context.now(),
       onProgress: ({ phase, doneBytes, totalBytes }) => bar.update({ label: phase, doneBytes, totalBytes }),
     });
@@ -118,14 +145,6 @@ async function buildImageBundle({ context, options }: Invocation<BuildOptions>):
   } finally {
     bar.stop();
   }
-}
-
-function sourceOf({ rootfs, imageFile }: BuildOptions): { rootfsDir: string } | { imageFile: string } {
-  if (rootfs !== undefined) return { rootfsDir: rootfs };
-  if (imageFile !== undefined) return { imageFile };
-  throw new DrpError("request.invalid", "nothing to build from", {
-    advice: "Give --rootfs FOLDER or --image-file FILE.",
-  });
 }
 
 async function pushImage({ context, args }: Invocation<unknown>): Promise<void> {
@@ -239,6 +258,11 @@ function collectHealthCheck(text: string, checks: readonly HealthCheck[]): Healt
 }
 
 const DEFAULT_CHECK_SECONDS = 30;
+
+function parseRelease(text: string): number {
+  if (!/^[0-9]{1,15}$/.test(text)) throw new InvalidArgumentError("Write it as a whole number.");
+  return Number(text);
+}
 
 function parseTime(text: string): number {
   const at = Date.parse(text);

@@ -4,11 +4,11 @@
  */
 import { DrpError } from "../core/errors.ts";
 import { findForeignXattr, MAX_XATTR_BYTES, measureXattrs } from "./ext4-writer/xattrs.ts";
-import type { NodeAttributes, NodeBody } from "./file-tree.ts";
 import { isKernelAcl } from "./posix-acl.ts";
+import type { NodeAttributes, NodeBody } from "./tree-node.ts";
 
 export interface ArchiveEntry {
-  /** As the archive has it: "./etc/passwd", "etc/". A byte string, as all names (see file-tree.ts). */
+  /** As the archive has it: "./etc/passwd", "etc/". A byte string, as all names (see tree-node.ts). */
   readonly name: string;
   /** Where the entry begins in the archive, decompressed: for errors. */
   readonly offsetBytes: number;

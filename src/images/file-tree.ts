@@ -1,9 +1,6 @@
 /**
  * A file system as data, before it becomes one: what tar entries and OCI layers are laid into. Nothing is ever unpacked onto
  * the host, so no name and no link of an archive can reach out of the tree, and no right to make devices is needed.
- *
- * Names, paths and link targets are byte strings: one character (0–255) for each byte, as a file system keeps them, whatever
- * their encoding. `Buffer.from(name, "latin1")` gives the bytes.
  */
 import {
   type ArchiveEntry,
@@ -14,47 +11,7 @@ import {
   showName,
 } from "./archive-entry.ts";
 import { measureXattrs } from "./ext4-writer/xattrs.ts";
-
-export interface NodeAttributes {
-  /** Permission bits with setuid, setgid and sticky: at most 0o7777. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Whole seconds since 1970; may be negative. */
-  readonly mtime: number;
-  /** By full name: "security.capability". */
-  readonly xattrs: ReadonlyMap<string, Buffer>;
-}
-
-/** A stretch of a regular file that has bytes of its own. */
-export interface ContentRun {
-  readonly offsetBytes: number;
-  readonly sizeBytes: number;
-  /** Where it lies in `FileContent.path`. */
-  readonly storedAtBytes: number;
-}
-
-/** Bytes of a regular file, kept in a plain file of ours. */
-export interface FileContent {
-  readonly path: string;
-  readonly sizeBytes: number;
-  /** In order, apart from each other; between them is a hole. */
-  readonly runs: readonly ContentRun[];
-}
-
-export type NodeBody =
-  | { readonly kind: "file"; readonly content: FileContent }
-  | { readonly kind: "symlink"; readonly target: string }
-  | { readonly kind: "character-device" | "block-device"; readonly major: number; readonly minor: number }
-  | { readonly kind: "fifo" };
-
-export type DirectoryNode = NodeAttributes & {
-  readonly kind: "directory";
-  readonly children: Map<string, TreeNode>;
-};
-
-/** Two names of one node are hard links of each other. */
-export type TreeNode = (NodeAttributes & NodeBody) | DirectoryNode;
+import type { DirectoryNode, NodeAttributes, TreeNode } from "./tree-node.ts";
 
 /** Ten times a large Debian system; a node takes some 500 bytes of memory. */
 const MAX_ENTRIES = 1_000_000;

@@ -14,7 +14,11 @@ export type ImageFormat =
       readonly obstacles: readonly string[];
     }
   | { readonly kind: "compressed"; readonly compression: Compression; readonly name: string }
+  /** With a table of partitions. */
+  | { readonly kind: "disk"; readonly name: string }
   | { readonly kind: "qcow2" | "tar" | "other"; readonly name: string };
+
+const PARTITIONED = "a partitioned disk";
 
 /** Where a format's mark stands. */
 const MARKS: readonly { readonly name: string; readonly offset: number; readonly mark: string }[] = [
@@ -28,7 +32,9 @@ const MARKS: readonly { readonly name: string; readonly offset: number; readonly
   { name: "EROFS", offset: 1024, mark: "\xe2\xe1\xf5\xe0" },
   { name: "tar", offset: 257, mark: "ustar" },
   { name: "ISO 9660", offset: 32_769, mark: "CD001" },
-  { name: "a partitioned disk", offset: 512, mark: "EFI PART" },
+  // A GPT's header stands in the second sector, of 512 or of 4096 bytes.
+  { name: PARTITIONED, offset: 512, mark: "EFI PART" },
+  { name: PARTITIONED, offset: 4096, mark: "EFI PART" },
 ];
 
 /** Bytes from the file's start (the kernel's Documentation/filesystems/ext4/super.rst). */
@@ -63,7 +69,22 @@ export function recognizeImageFormat(head: Buffer): ImageFormat {
     head.subarray(offset, offset + mark.length).equals(Buffer.from(mark, "latin1")),
   )?.name;
   if (name === "qcow2" || name === "tar") return { kind: name, name };
+  if (name === PARTITIONED || (name === undefined && hasPartitionTable(head))) {
+    return { kind: "disk", name: PARTITIONED };
+  }
   return { kind: "other", name: name ?? "nothing that is known" };
+}
+
+/** An MBR's table: four entries of 16 bytes, each active or not, at least one of them in use; a boot sector's code is not that. */
+function hasPartitionTable(head: Buffer): boolean {
+  if (head.length < 512 || head.readUInt16LE(510) !== 0xaa55) return false;
+  const entries = [446, 462, 478, 494].map(at => ({
+    status: head.readUInt8(at),
+    type: head.readUInt8(at + 4),
+    sectors: head.readUInt32LE(at + 12),
+  }));
+  const isTable = entries.every(({ status }) => status === 0 || status === 0x80);
+  return isTable && entries.some(({ type, sectors }) => type !== 0 && sectors !== 0);
 }
 
 function readSuperblock(superblock: Buffer): ImageFormat {

@@ -37,7 +37,7 @@ export const payloadSchema = z.strictObject({
 export type Payload = z.infer<typeof payloadSchema>;
 
 /** Of one attachment; an SBOM of a Debian system with Kubernetes is 2–5 MB. */
-const MAX_ATTACHMENT_CHUNKS = 16;
+export const MAX_ATTACHMENT_CHUNKS = 16;
 
 /** What travels with an image and is not written to a slot: its bill of materials, and hooks for the machine's agent. */
 export const attachmentSchema = z.strictObject({

@@ -6,7 +6,6 @@
 import { DecodeError, DrpError } from "../core/errors.ts";
 import { entryError } from "./archive-entry.ts";
 import { ByteReader } from "./byte-reader.ts";
-import type { NodeAttributes } from "./file-tree.ts";
 import { collectXattrs, decodePaxRecords, type PaxRecord } from "./pax-records.ts";
 import { decodeTarHeader, TAR_BLOCK_BYTES, type TarHeader } from "./tar-header.ts";
 import {
@@ -17,9 +16,10 @@ import {
   readPaxSparse,
   type Stretch,
 } from "./tar-sparse.ts";
+import type { NodeAttributes } from "./tree-node.ts";
 
 export interface TarEntry {
-  /** Byte strings, as in file-tree.ts. */
+  /** Byte strings, as in tree-node.ts. */
   readonly name: string;
   /** Of the entry's first header. */
   readonly offsetBytes: number;

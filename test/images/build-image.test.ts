@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { chunkLength } from "../../src/images/chunker.ts";
 import { recognizeImageFormat } from "../../src/images/image-format.ts";
-import { type BuildRequest, buildImage, type ImageSource } from "../../src/images/io/build-image.ts";
+import { type BuildRequest, buildImage } from "../../src/images/io/build-image.ts";
 import { decodeChunk } from "../../src/images/io/chunk-codec.ts";
 import { createKeyFiles } from "../../src/images/io/key-files.ts";
 import { openRegistry } from "../../src/images/io/registry.ts";
@@ -43,9 +43,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true }));
 
-function request(source: ImageSource, changes: Partial<BuildRequest> = {}): BuildRequest {
+function request(from: string, changes: Partial<BuildRequest> = {}): BuildRequest {
   return {
-    source,
+    from,
     name: "golden",
     version: "1.0",
     architecture: "amd64",
@@ -91,13 +91,11 @@ describe("buildImage() from a directory", () => {
   test("makes a file system that is sound, holds the content and that GRUB 2.06 can read", async () => {
     const phases = new Set<string>();
     const out = join(dir, "golden.tar");
-    const built = await buildImage(
-      request({ rootfsDir: rootfs }, { onProgress: ({ phase }) => phases.add(phase) }),
-    );
-    expect([...phases]).toEqual(["file-system", "compressing", "packing"]);
+    const built = await buildImage(request(rootfs, { onProgress: ({ phase }) => phases.add(phase) }));
+    expect([...phases]).toEqual(["compressing", "packing"]);
     expect(built.bundleBytes).toBe((await stat(out)).size);
     expect(built.keyId).toBe(key.keyId);
-    expect(built.dataBytes).toBeLessThan(built.sizeBytes);
+    expect(built.dataBytes).toBeLessThanOrEqual(built.sizeBytes);
     expect((await readdir(dir)).sort()).toEqual(["golden.tar", "rootfs"]);
 
     const raw = await unpack(out);
@@ -117,7 +115,7 @@ describe("buildImage() from a directory", () => {
   });
 
   test("makes a volume that mounts read-only without touching a byte", async context => {
-    await buildImage(request({ rootfsDir: rootfs }));
+    await buildImage(request(rootfs));
     const raw = await unpack(join(dir, "golden.tar"));
     const before = await readFile(raw);
     const mountpoint = join(dir, "mnt");
@@ -135,7 +133,7 @@ describe("buildImage() from a directory", () => {
   });
 
   test("gives the same digest for the same content, copied elsewhere and read in between", async () => {
-    const first = await buildImage(request({ rootfsDir: rootfs }));
+    const first = await buildImage(request(rootfs));
     const madeAt = Math.floor((await stat(join(rootfs, "etc", "many"))).ctimeMs / 1000);
     const copy = join(dir, "copy");
     // A copy's change times are those of its making: in another second than the original's.
@@ -143,20 +141,20 @@ describe("buildImage() from a directory", () => {
     run("cp", "-a", rootfs, copy);
     const { mtime } = await stat(join(rootfs, "etc"));
     await utimes(join(copy, "etc"), new Date(mtime.getTime() + 60_000), mtime);
-    const second = await buildImage(request({ rootfsDir: copy }, { privateKeyPem: makeKey().privateKeyPem }));
+    const second = await buildImage(request(copy, { privateKeyPem: makeKey().privateKeyPem }));
     expect(second.digest).toBe(first.digest);
-    const later = await buildImage(request({ rootfsDir: rootfs }, { createdAt: Date.UTC(2026, 0, 3) }));
+    const later = await buildImage(request(rootfs, { createdAt: Date.UTC(2026, 0, 3) }));
     expect(later.digest).not.toBe(first.digest);
   });
 
   test("makes the size that was asked for", async () => {
-    const built = await buildImage(request({ rootfsDir: rootfs }, { sizeBytes: 100 * 1024 * 1024 }));
+    const built = await buildImage(request(rootfs, { sizeBytes: 100 * 1024 * 1024 }));
     expect(built.sizeBytes).toBe(100 * 1024 * 1024);
   });
 
   test("says what a kernel-less directory lacks", async () => {
     await rm(join(rootfs, "boot", "vmlinuz"));
-    await expect(buildImage(request({ rootfsDir: rootfs }))).rejects.toMatchObject({
+    await expect(buildImage(request(rootfs))).rejects.toMatchObject({
       code: "input.unreadable",
       message: expect.stringContaining("boot/vmlinuz"),
     });
@@ -174,9 +172,9 @@ describe("buildImage() from a directory", () => {
       "data.unwritable",
       "/nowhere/at/all/x.tar",
     ],
-    ["a source that is not there", { source: { rootfsDir: "/nowhere" } }, "input.unreadable", "/nowhere"],
+    ["a source that is not there", { from: "/nowhere" }, "input.unreadable", "/nowhere"],
   ])("refuses %s and leaves nothing", async (_, changes, code, words) => {
-    await expect(buildImage(request({ rootfsDir: rootfs }, changes))).rejects.toMatchObject({
+    await expect(buildImage(request(rootfs, changes))).rejects.toMatchObject({
       code,
       message: expect.stringContaining(words),
     });
@@ -186,38 +184,32 @@ describe("buildImage() from a directory", () => {
   test("leaves an older bundle alone when it fails", async () => {
     const out = join(dir, "golden.tar");
     await writeFile(out, "the old one");
-    await expect(buildImage(request({ rootfsDir: rootfs }, { sizeBytes: 4096 }))).rejects.toThrow();
+    await expect(buildImage(request(rootfs, { sizeBytes: 4096 }))).rejects.toThrow();
     expect(await readFile(out, "utf8")).toBe("the old one");
   });
 });
 
 describe("buildImage() from an image file", () => {
   test("takes a raw ext4 file as it is", async () => {
-    await buildImage(request({ rootfsDir: rootfs }));
+    await buildImage(request(rootfs));
     const raw = await unpack(join(dir, "golden.tar"));
     const original = await readFile(raw);
-    const again = await buildImage(
-      request({ imageFile: raw }, { version: "1.1", out: join(dir, "again.tar") }),
-    );
+    const again = await buildImage(request(raw, { version: "1.1", out: join(dir, "again.tar") }));
     expect(again.sizeBytes).toBe(original.length);
     expect((await readFile(await unpack(join(dir, "again.tar")))).equals(original)).toBe(true);
   });
 
   test.each([
-    ["qcow2", Buffer.from("QFI\xfb\0\0\0\x03", "latin1")],
-    ["gzip", Buffer.from([0x1f, 0x8b, 8, 0])],
-    ["xz", Buffer.from("\xfd7zXZ\0", "latin1")],
-    ["zstd", Buffer.from([0x28, 0xb5, 0x2f, 0xfd])],
     ["squashfs", Buffer.from("hsqs")],
-    ["a partitioned disk", Buffer.concat([Buffer.alloc(512), Buffer.from("EFI PART")])],
+    ["VMDK", Buffer.from("KDMV")],
     ["nothing that is known", Buffer.from("hello")],
     ["nothing that is known", Buffer.alloc(0)],
   ])("refuses %s by its first bytes", async (name, head) => {
     const path = join(dir, "some.img");
     await writeFile(path, head);
-    await expect(buildImage(request({ imageFile: path }))).rejects.toMatchObject({
+    await expect(buildImage(request(path))).rejects.toMatchObject({
       code: "input.unreadable",
-      message: `${path} is ${name}, not a raw ext4 file system`,
+      message: `no image can be built from ${path}: it is ${name}`,
     });
     expect((await readdir(dir)).sort()).toEqual(["rootfs", "some.img"]);
   });
@@ -235,13 +227,13 @@ describe("buildImage() from an image file", () => {
       path,
       "16m",
     );
-    await expect(buildImage(request({ imageFile: path }))).rejects.toMatchObject({
+    await expect(buildImage(request(path))).rejects.toMatchObject({
       code: "input.unreadable",
       message: expect.stringMatching(/metadata_csum_seed, inline_data/),
     });
     run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^metadata_csum_seed,^orphan_file", path, "16m");
     await truncate(path, 8 * 1024 * 1024);
-    await expect(buildImage(request({ imageFile: path }))).rejects.toMatchObject({
+    await expect(buildImage(request(path))).rejects.toMatchObject({
       code: "input.unreadable",
       message: `${path} is cut short: 8.0 MiB of a file system of 16.0 MiB`,
     });
@@ -254,7 +246,7 @@ describe("createKeyFiles()", () => {
     expect((await stat(files.privateKeyPath)).mode & 0o777).toBe(0o600);
     expect(parseTrustedKey(await readFile(files.publicKeyPath, "utf8")).keyId).toBe(files.keyId);
     const privateKeyPem = await readFile(files.privateKeyPath, "utf8");
-    expect(await buildImage(request({ rootfsDir: rootfs }, { privateKeyPem }))).toMatchObject({
+    expect(await buildImage(request(rootfs, { privateKeyPem }))).toMatchObject({
       keyId: files.keyId,
     });
   });

@@ -7,7 +7,8 @@ import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
 import tar from "tar-stream";
 import { fetchPrograms, type Programs } from "../../bench/peers.ts";
-import type { FileContent, FileTree, TreeNode } from "../../src/images/file-tree.ts";
+import type { FileTree } from "../../src/images/file-tree.ts";
+import type { FileContent, TreeNode } from "../../src/images/tree-node.ts";
 
 export type Architecture = "amd64" | "arm64";
 /** What umoci makes images for. */

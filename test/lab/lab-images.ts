@@ -21,7 +21,7 @@ export async function pushImage(
   const bundle = join(folder, `app-${version}.tar`);
   await buildMinimalRootfs({ drp: "dist/drp", cache: ".cache/debian", out: rootfs, version, healthy });
   await hub.drp(
-    ...["images", "build", "--rootfs", rootfs, "--name", "app", "--version", version],
+    ...["images", "build", "--from", rootfs, "--name", "app", "--version", version],
     ...["--health", "app=/usr/lib/drp/health/app", "--key", key, "--out", bundle],
   );
   await hub.drp("images", "push", bundle);

@@ -1,6 +1,6 @@
 /** A directory's content: a plain list of names, as GRUB and every kernel read it, each block with its checksum. */
 import { crc32c } from "../crc32c.ts";
-import type { TreeNode } from "../file-tree.ts";
+import type { TreeNode } from "../tree-node.ts";
 import { BLOCK_BYTES } from "./constants.ts";
 
 export interface NamedInode {

@@ -1,6 +1,6 @@
 /** One inode: 256 bytes that hold everything of a file but its names and its bytes. */
 import { crc32c, crc32cOfNumber } from "../crc32c.ts";
-import type { TreeNode } from "../file-tree.ts";
+import type { TreeNode } from "../tree-node.ts";
 import { BLOCK_BYTES, INODE_BYTES } from "./constants.ts";
 import { type ExtentRoot, encodeExtentRoot } from "./extents.ts";
 import { encodeInodeXattrs } from "./xattrs.ts";

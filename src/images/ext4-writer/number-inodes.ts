@@ -1,7 +1,7 @@
 /** Gives every node of a tree its inode: directories before what they hold, names in the order of their bytes. */
 import { DrpError } from "../../core/errors.ts";
 import { showName } from "../archive-entry.ts";
-import type { DirectoryNode, TreeNode } from "../file-tree.ts";
+import type { DirectoryNode, TreeNode } from "../tree-node.ts";
 import { FIRST_FREE_INODE, ROOT_INODE } from "./constants.ts";
 import type { NamedInode } from "./directory-blocks.ts";
 import { MAX_LINKS } from "./inode.ts";

@@ -8,7 +8,7 @@ import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { crc32c } from "../crc32c.ts";
-import type { DirectoryNode, FileContent } from "../file-tree.ts";
+import type { DirectoryNode, FileContent } from "../tree-node.ts";
 import { BlockAllocator, type BlockRange, countFree, holdsSuperblock, setBits } from "./block-allocator.ts";
 import {
   BLOCK_BYTES,

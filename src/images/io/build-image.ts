@@ -1,20 +1,20 @@
-/** Makes a signed bundle from a root file system: `drp images build`. */
-import { createReadStream, createWriteStream, constants as fsConstants } from "node:fs";
-import { access, lstat, open, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
+/** Makes a signed bundle from a root file system or an image: `drp images build`. */
+import { mkdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { Architecture } from "../../core/architecture.ts";
 import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
 import type { EpochMs } from "../../core/time.ts";
+import { requireBootFilesOfTree, requireBootFilesOfVolume } from "../boot-files.ts";
 import { canonicalText } from "../canonical.ts";
-import { countDataBytes, isZeroChunk, splitChunks } from "../chunker.ts";
-import { chunkDigest, imageDigest } from "../digest.ts";
-import { FORMAT_HEAD_BYTES, recognizeImageFormat } from "../image-format.ts";
+import { countDataBytes } from "../chunker.ts";
+import { ImageBytes } from "../diff/image-bytes.ts";
+import { imageDigest } from "../digest.ts";
+import { planExt4 } from "../ext4-writer/plan-ext4.ts";
 import { parseSigningKey } from "../keys.ts";
 import {
+  type Attachment,
   CHUNK_BYTES,
-  type ChunkDigest,
   type HealthCheck,
   type ImageDigest,
   MAX_CHUNKS,
@@ -22,29 +22,27 @@ import {
   manifestSchema,
   type Payload,
 } from "../manifest.ts";
+import type { RawRange } from "../raw-range.ts";
 import { describeSchemaIssue } from "../schema-issue.ts";
 import { signManifest } from "../signature.ts";
+import { type AttachedFile, describeAttachments } from "./attached-files.ts";
 import { writeBundle } from "./bundle-writer.ts";
-import { encodeChunk } from "./chunk-codec.ts";
+import { compressPayload } from "./compress-payload.ts";
 import { unfinishedPath } from "./durable-files.ts";
-import { makeExt4 } from "./make-ext4.ts";
-import { mapInOrder } from "./task-window.ts";
-
-export type ImageSource =
-  /** A directory that holds the whole system, with its kernel and ramdisk as /boot/vmlinuz and /boot/initrd.img. */
-  | { readonly rootfsDir: string }
-  /** A raw ext4 file system, taken as it is. */
-  | { readonly imageFile: string };
+import { openSource, type RawFormat, type RegistryAccess } from "./open-source.ts";
+import { readExt4Plan } from "./read-ext4-plan.ts";
 
 export interface BuildProgress {
-  readonly phase: "file-system" | "compressing" | "packing";
-  /** Of the raw image while compressing, of the bundle while packing; 0 of 0 while the file system is made. */
+  readonly phase: "reading" | "compressing" | "packing";
+  /** Of the source, of the raw image, of the bundle; a total of 0 is not known. */
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
 
 export interface BuildRequest {
-  readonly source: ImageSource;
+  /** What openSource() recognises: a path, or a container image in a registry. */
+  readonly from: string;
+  readonly registry?: RegistryAccess;
   readonly name: string;
   readonly version: string;
   readonly architecture: Architecture;
@@ -54,10 +52,12 @@ export interface BuildRequest {
   readonly release?: number;
   /** 0 by default: it may replace any release. */
   readonly minimumRelease?: number;
+  /** Files that travel with the image: `sbom.json`, `hooks/NAME`. */
+  readonly attachments?: readonly AttachedFile[];
   readonly privateKeyPem: string;
   /** Path of the bundle; an existing file is replaced once the new one is whole. */
   readonly out: string;
-  /** Of the file system, a multiple of 4096; by default what the content needs and a margin. */
+  /** Of the file system that is made from a root file system, a multiple of 4096; by default what the content needs. */
   readonly sizeBytes?: number;
   /** Goes into the manifest and into the file system's own times. */
   readonly createdAt: EpochMs;
@@ -74,29 +74,30 @@ export interface BuiltImage {
   readonly bundleBytes: number;
 }
 
-/** Compressed side by side; 2 MiB of memory each. */
-const CHUNKS_AT_ONCE = 8;
-
 /**
- * The same source, name, version and createdAt give the same digest. Needs room beside `out` for the file system and twice
- * its compressed form.
+ * The same source, name, version, release and createdAt give the same digest. Needs room beside `out` for twice the compressed
+ * image, and for the files of a directory or an archive.
  *
  * @throws {DrpError} input.unreadable, request.invalid, key.invalid, tool.missing, storage.full, data.unwritable
  */
 export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
   const { keyId } = parseSigningKey(request.privateKeyPem);
-  const description = describeImage(request);
-  const payloadPath = unfinishedPath(request.out);
+  const attachments = await describeAttachments(request.attachments ?? []);
+  const description = describeImage(request, attachments);
+  const workFolder = unfinishedPath(request.out);
+  await using resources = new AsyncDisposableStack();
+  resources.defer(() => rm(workFolder, { recursive: true, force: true }));
   try {
-    await access(dirname(request.out), fsConstants.W_OK);
-    const payload = await withRawImage(request, rawPath => compressPayload(rawPath, payloadPath, request));
+    await mkdir(workFolder, { mode: 0o700 });
+    const payloadPath = join(workFolder, "payload");
+    const payload = await makePayload(request, workFolder, payloadPath, resources);
     const manifestText = canonicalText({ ...description, payloads: [payload] } satisfies Manifest);
     const signed = { manifestText, signature: signManifest(manifestText, request.privateKeyPem) };
     await writeBundle(
       {
         signed,
         payload: { entry: `${payload.name}.zst`, path: payloadPath },
-        attachments: [],
+        attachments: (request.attachments ?? []).map(({ name, path }) => ({ entry: name, path })),
         createdAt: request.createdAt,
       },
       request.out,
@@ -111,13 +112,14 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
     };
   } catch (error) {
     throw explainOutput(error, request.out);
-  } finally {
-    await rm(payloadPath, { force: true });
   }
 }
 
 /** What of the manifest is known before the payload. */
-function describeImage(request: BuildRequest): Omit<Manifest, "payloads"> {
+function describeImage(
+  request: BuildRequest,
+  attachments: readonly Attachment[],
+): Omit<Manifest, "payloads"> {
   const parsed = manifestSchema.omit({ payloads: true }).safeParse({
     formatVersion: 1,
     name: request.name,
@@ -126,7 +128,7 @@ function describeImage(request: BuildRequest): Omit<Manifest, "payloads"> {
     createdAt: new Date(request.createdAt).toISOString(),
     release: request.release ?? Math.max(1, Math.floor(request.createdAt / 1000)),
     minimumRelease: request.minimumRelease ?? 0,
-    attachments: [],
+    attachments,
     kernelArguments: request.kernelArguments,
     healthChecks: request.healthChecks,
   });
@@ -134,111 +136,72 @@ function describeImage(request: BuildRequest): Omit<Manifest, "payloads"> {
   throw new DrpError("request.invalid", `the image's ${describeSchemaIssue(parsed.error)}`);
 }
 
-/** Hands over a raw ext4 file: the given one, or one that is made from the directory and removed afterwards. */
-async function withRawImage<T>(request: BuildRequest, use: (rawPath: string) => Promise<T>): Promise<T> {
-  const { source } = request;
-  if ("imageFile" in source) {
-    await requireBootableExt4(source.imageFile);
-    return await use(source.imageFile);
-  }
-  await requireBootFiles(source.rootfsDir);
-  const rawPath = unfinishedPath(request.out);
-  request.onProgress?.({ phase: "file-system", doneBytes: 0, totalBytes: 0 });
-  try {
-    await makeExt4({
-      rootfsDir: source.rootfsDir,
-      out: rawPath,
-      sizeBytes: request.sizeBytes,
-      identity: `${request.name}:${request.version}`,
-      createdAt: request.createdAt,
-    });
-    return await use(rawPath);
-  } finally {
-    await rm(rawPath, { force: true });
-  }
-}
-
-/**
- * One pass: cut, hash, compress with every core. Each chunk becomes a zstd frame of its own (a file of many frames is a zstd
- * file): zstd's own workers cannot be used, node:zlib ends the stream early with them (seen with Node 24.21).
- */
-async function compressPayload(
-  rawPath: string,
-  payloadPath: string,
+/** @param out where the compressed payload goes */
+async function makePayload(
   request: BuildRequest,
+  workFolder: string,
+  out: string,
+  resources: AsyncDisposableStack,
 ): Promise<Payload> {
-  const totalBytes = (await stat(rawPath)).size;
-  const chunks: (ChunkDigest | null)[] = [];
-  let doneBytes = 0;
-  const hashAndCompress = (chunk: Buffer): Promise<Buffer> => {
-    chunks.push(isZeroChunk(chunk) ? null : chunkDigest(chunk));
-    doneBytes += chunk.length;
-    request.onProgress?.({ phase: "compressing", doneBytes, totalBytes });
-    return encodeChunk(chunk);
-  };
-  await pipeline(
-    createReadStream(rawPath, { highWaterMark: CHUNK_BYTES }),
-    splitChunks,
-    chunks => mapInOrder(chunks, CHUNKS_AT_ONCE, hashAndCompress),
-    createWriteStream(payloadPath, { flags: "wx" }),
-  );
-  return { name: "rootfs.img", sizeBytes: doneBytes, chunkBytes: CHUNK_BYTES, chunks };
-}
-
-async function requireBootFiles(rootfsDir: string): Promise<void> {
-  await requireReadable(rootfsDir);
-  for (const name of ["boot/vmlinuz", "boot/initrd.img"]) {
-    try {
-      await lstat(join(rootfsDir, name));
-    } catch (cause) {
-      throw new DrpError("input.unreadable", `${rootfsDir} has no ${name}, which the loader would start`, {
-        advice: `Put the kernel and its ramdisk at boot/vmlinuz and boot/initrd.img, as files or links.`,
-        cause,
-      });
-    }
+  const { from, onProgress } = request;
+  const source = await openSource(from, {
+    workFolder,
+    resources,
+    architecture: request.architecture,
+    registry: request.registry ?? {},
+    onRead: (doneBytes, totalBytes) => onProgress?.({ phase: "reading", doneBytes, totalBytes }),
+  });
+  const compress = async (name: Payload["name"], ranges: AsyncIterable<RawRange>, totalBytes = 0) =>
+    resources.use(
+      await compressPayload(name, ranges, out, doneBytes =>
+        onProgress?.({ phase: "compressing", doneBytes, totalBytes }),
+      ),
+    );
+  if (source.kind === "tree") {
+    requireBootFilesOfTree(source.tree, from);
+    const { createdAt, sizeBytes, name, version } = request;
+    const plan = planExt4(source.tree.root, { identity: `${name}:${version}`, createdAt, sizeBytes });
+    return (await compress("rootfs.img", readExt4Plan(plan), plan.sizeBytes)).payload;
   }
+  if (request.sizeBytes !== undefined) {
+    throw new DrpError("request.invalid", `${from} is an image, which keeps its size`, {
+      advice: "Leave --size out, or build from the directory or the tar of its files.",
+    });
+  }
+  requireSoundRaw(source.format, from, source.sizeBytes);
+  const name = source.format.kind === "disk" ? "disk.img" : "rootfs.img";
+  const compressed = await compress(name, source.ranges, source.sizeBytes);
+  const { payload } = compressed;
+  requireSoundRaw(source.format, from, payload.sizeBytes);
+  if (source.format.kind === "ext4") {
+    const bytes = new ImageBytes(compressed, () => Promise.resolve());
+    await requireBootFilesOfVolume(bytes.read, payload.sizeBytes, from);
+  }
+  return payload;
 }
 
-async function requireBootableExt4(path: string): Promise<void> {
-  await requireReadable(path);
-  await using file = await open(path);
-  const { size } = await file.stat();
-  const head = Buffer.alloc(Math.min(FORMAT_HEAD_BYTES, size));
-  await file.read(head, 0, head.length, 0);
-  const format = recognizeImageFormat(head);
+/** @param sizeBytes undefined while it is not known */
+function requireSoundRaw(format: RawFormat, path: string, sizeBytes: number | undefined): void {
   const refuse = (what: string, advice: string): DrpError =>
     new DrpError("input.unreadable", `${path} ${what}`, { advice });
-  if (format.kind !== "ext4") {
-    throw refuse(
-      `is ${format.name}, not a raw ext4 file system`,
-      "Give the raw file system of the root partition, or the directory to make one from.",
-    );
-  }
-  if (format.obstacles.length > 0) {
+  if (format.kind === "ext4" && format.obstacles.length > 0) {
     throw refuse(
       `has what GRUB or a read-only slot cannot deal with: ${format.obstacles.join(", ")}`,
-      "Unmount it, run e2fsck, and take the feature away with tune2fs -O ^FEATURE; or build from the directory.",
+      "Unmount it, run e2fsck, and take the feature away with tune2fs -O ^FEATURE; or build from its files.",
     );
   }
-  if (size < format.sizeBytes) {
+  if (sizeBytes === undefined) return;
+  if (format.kind === "ext4" && sizeBytes < format.sizeBytes) {
     throw refuse(
-      `is cut short: ${formatBytes(size)} of a file system of ${formatBytes(format.sizeBytes)}`,
+      `is cut short: ${formatBytes(sizeBytes)} of a file system of ${formatBytes(format.sizeBytes)}`,
       "Copy it again.",
     );
   }
-  if (size % 4096 !== 0 || size > MAX_CHUNKS * CHUNK_BYTES) {
+  if (sizeBytes % 4096 !== 0 || sizeBytes > MAX_CHUNKS * CHUNK_BYTES) {
     throw refuse(
-      `has ${size} bytes; a multiple of 4096, at most ${formatBytes(MAX_CHUNKS * CHUNK_BYTES)}, is needed`,
+      `has ${sizeBytes} bytes; a multiple of 4096, at most ${formatBytes(MAX_CHUNKS * CHUNK_BYTES)}, is needed`,
       "Pad it with `truncate --size=%4096`, or shrink the file system with resize2fs.",
     );
-  }
-}
-
-async function requireReadable(path: string): Promise<void> {
-  try {
-    await access(path);
-  } catch (cause) {
-    throw new DrpError("input.unreadable", `cannot read ${path}`, { advice: "Check the path.", cause });
   }
 }
 

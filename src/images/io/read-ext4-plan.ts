@@ -1,28 +1,28 @@
 /** Streams a planned file system: what is made now, what lies in the spool, and zeros between. */
 import { type FileHandle, open } from "node:fs/promises";
 import type { Ext4Plan } from "../ext4-writer/plan-ext4.ts";
-import type { ContentRun, FileContent } from "../file-tree.ts";
+import type { RawRange } from "../raw-range.ts";
+import type { ContentRun, FileContent } from "../tree-node.ts";
 
 const STEP_BYTES = 1024 * 1024;
 /** Small files that follow each other in the archive are mostly read together. */
 const WINDOW_BYTES = 128 * 1024;
-const ZEROS = Buffer.alloc(STEP_BYTES);
 
-/** @returns all bytes of the image in order; each piece is valid until the next is asked for */
-export async function* readExt4Plan(plan: Ext4Plan): AsyncGenerator<Buffer, void, void> {
+/** @returns all of the image in order; each piece is valid until the next is asked for */
+export async function* readExt4Plan(plan: Ext4Plan): AsyncGenerator<RawRange, void, void> {
   await using files = new SpoolReader();
   let at = 0;
   for (const { offsetBytes, sizeBytes, bytes } of plan.pieces) {
     yield* zeros(offsetBytes - at);
-    if (bytes.kind === "made") yield bytes.make();
+    if (bytes.kind === "made") yield { kind: "data", bytes: bytes.make() };
     else yield* readContent(files, bytes.content, bytes.fromBytes, sizeBytes);
     at = offsetBytes + sizeBytes;
   }
   yield* zeros(plan.sizeBytes - at);
 }
 
-function* zeros(count: number): Generator<Buffer, void, void> {
-  for (let left = count; left > 0; left -= STEP_BYTES) yield ZEROS.subarray(0, Math.min(left, STEP_BYTES));
+function* zeros(lengthBytes: number): Generator<RawRange, void, void> {
+  if (lengthBytes > 0) yield { kind: "zeros", lengthBytes };
 }
 
 async function* readContent(
@@ -30,7 +30,7 @@ async function* readContent(
   { path, runs }: FileContent,
   fromBytes: number,
   sizeBytes: number,
-): AsyncGenerator<Buffer, void, void> {
+): AsyncGenerator<RawRange, void, void> {
   const endBytes = fromBytes + sizeBytes;
   let at = fromBytes;
   for (let index = firstRunAfter(runs, fromBytes); at < endBytes; index++) {
@@ -41,7 +41,8 @@ async function* readContent(
     const runEnd = Math.min(run.offsetBytes + run.sizeBytes, endBytes);
     while (at < runEnd) {
       const count = Math.min(STEP_BYTES, runEnd - at);
-      yield await files.read(path, run.storedAtBytes + at - run.offsetBytes, count);
+      const bytes = await files.read(path, run.storedAtBytes + at - run.offsetBytes, count);
+      yield { kind: "data", bytes };
       at += count;
     }
   }

@@ -1,7 +1,7 @@
 /** Lays a tar into a tree: names and attributes into memory, the bytes of its files into the spool. */
-import type { ContentRun, FileTree } from "../file-tree.ts";
-import { readTar, type TarEntry } from "../tar-reader.ts";
-import type { Stretch } from "../tar-sparse.ts";
+import type { FileTree } from "../file-tree.ts";
+import { readTar } from "../tar-reader.ts";
+import { ContentKeeper } from "./content-keeper.ts";
 import type { ContentSpool } from "./content-spool.ts";
 
 /**
@@ -15,30 +15,16 @@ export async function layTar(
   source: AsyncIterable<Uint8Array>,
   spool: ContentSpool,
 ): Promise<void> {
+  const keeper = new ContentKeeper(spool);
   for await (const entry of readTar(source)) {
     const { name, offsetBytes, attributes, body } = entry;
     if (body.kind !== "file") {
       tree.lay({ name, offsetBytes, attributes, body });
       continue;
     }
-    const runs = placeRuns(body.stretches, spool.sizeBytes);
-    // First the tree, which refuses what need not be kept.
+    const runs = await keeper.keep(entry.content, body.stretches, body.sizeBytes);
     const content = { path: spool.path, sizeBytes: body.sizeBytes, runs };
     tree.lay({ name, offsetBytes, attributes, body: { kind: "file", content } });
-    await keep(entry, spool);
   }
   await spool.flush();
-}
-
-async function keep(entry: TarEntry, spool: ContentSpool): Promise<void> {
-  for await (const bytes of entry.content) await spool.append(bytes);
-}
-
-function placeRuns(stretches: readonly Stretch[], startBytes: number): ContentRun[] {
-  let storedAtBytes = startBytes;
-  return stretches.map(({ offsetBytes, sizeBytes }) => {
-    const run = { offsetBytes, sizeBytes, storedAtBytes };
-    storedAtBytes += sizeBytes;
-    return run;
-  });
 }
