@@ -51,8 +51,8 @@ function isChecksumRight(block: Buffer): boolean {
     unsigned += byte;
     signed += byte < 128 ? byte : byte - 256;
   }
-  const told = readNumber(block, 148, 8, "checksum");
-  return told === unsigned || told === signed;
+  const told = /^ *([0-7]+)[ \0]/.exec(block.toString("latin1", 148, 156))?.[1] ?? "";
+  return [unsigned, signed].includes(Number.parseInt(told, 8));
 }
 
 /** Up to the first NUL, or all of the field. */

@@ -84,7 +84,7 @@ class TarReader {
       }
       const header = atArchive(headerAt, () => decodeTarHeader(block));
       if (await this.#takeExtension(header, extensions, headerAt)) continue;
-      const name = extensions.name ?? header.name;
+      const name = lastText(extensions.records, "path") ?? extensions.name ?? header.name;
       try {
         return await this.#entry(block, header, extensions, offsetBytes);
       } catch (cause) {
@@ -101,8 +101,7 @@ class TarReader {
     offsetBytes: number,
   ): Promise<TarEntry> {
     const { records } = extensions;
-    const text = (key: string) =>
-      records.findLast(record => record[0] === key)?.[1].toString("latin1") || undefined;
+    const text = (key: string) => lastText(records, key);
     const size = text("size");
     const storedBytes = size === undefined ? header.sizeBytes : parseCount(size);
     if (storedBytes < 0) throw new DecodeError(`has ${storedBytes} bytes`);
@@ -252,6 +251,11 @@ class TarReader {
       facts: { offsetBytes },
     });
   }
+}
+
+/** An empty value takes back what the archive's own records say. */
+function lastText(records: readonly PaxRecord[], key: string): string | undefined {
+  return records.findLast(record => record[0] === key)?.[1].toString("latin1") || undefined;
 }
 
 /** Seconds, perhaps with a fraction: "1700000000.25", "-1.5". The fraction is left out. */
