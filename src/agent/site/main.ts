@@ -177,6 +177,8 @@ async function startJoinedSite(settings: Settings, log: Logger): Promise<Running
   });
   started.defer(() => images.stop());
   hub.onViewChanged(view => images.follow(view));
+  // It may have changed since the images were opened.
+  images.follow(hub.view());
   const site = await startSite({
     hub,
     address,
