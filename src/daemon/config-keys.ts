@@ -34,7 +34,17 @@ export const configSchema = z.strictObject({
       cacheSize: sizeSchema.optional(),
     })
     .optional(),
-  images: z.strictObject({ store: imageStoreSchema.optional() }).optional(),
+  images: z
+    .strictObject({
+      store: imageStoreSchema.optional(),
+      prune: z
+        .strictObject({
+          keep: z.int().min(1).max(1_000_000).optional(),
+          olderThanDays: z.int().min(0).max(36_500).optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).optional() }).optional(),
 });
 

@@ -18,6 +18,7 @@ import { openSqliteStore } from "../store/open-sqlite.ts";
 import type { EventRecord } from "../store/ports.ts";
 import { createAddressDesk } from "./address-desk.ts";
 import { readDashboardFile, sqliteBindingFile } from "./io/assets.ts";
+import { startAutoPrune } from "./io/auto-prune.ts";
 import { openCertificateAuthority } from "./io/ca.ts";
 import { openDataFolder } from "./io/data-folder.ts";
 import { ensureAdminToken, ensureLocalSite } from "./io/first-start.ts";
@@ -68,6 +69,10 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   });
   const ca = await openCertificateAuthority(folder.path, hostNames(settings.names), startedAt);
   const registry = await openRegistry(join(folder.path, "images"), settings.images.store);
+  if (settings.images.prune !== null) {
+    const onPruneError = (error: unknown) => log.error(`pruning images: ${describeErrorChain(error)}`);
+    started.defer(startAutoPrune({ store, registry, clock }, settings.images.prune, onPruneError));
+  }
   const uploads = await Uploads.open(join(folder.path, "uploads"), registry, clock);
   const adminTokenFile = await ensureAdminToken(store, folder.path, randomBytes, startedAt);
   const localSite = await ensureLocalSite(store, settings.site, startedAt);

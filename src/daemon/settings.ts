@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { UnknownPolicy } from "../agent/site/view.ts";
+import type { RetentionRule } from "../images/retention.ts";
 import type { ImageStoreSettings } from "../images/store-settings.ts";
 import type { LoaderChoice } from "../pxe/boot-process-messages.ts";
 import { configError } from "./config-error.ts";
@@ -33,7 +34,11 @@ export interface Settings {
     /** Of the images that `drp site run` keeps, in bytes; null: as much as its disk holds. */
     readonly cacheBytes: number | null;
   };
-  readonly images: { readonly store: ImageStoreSettings };
+  readonly images: {
+    readonly store: ImageStoreSettings;
+    /** After each push; null: images go only when somebody removes them. */
+    readonly prune: RetentionRule | null;
+  };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
 }
 
@@ -85,10 +90,20 @@ export function decideSettings(input: SettingsInput): Settings {
       unknown: config.site?.unknown ?? null,
       cacheBytes: readSize(config.site?.cacheSize),
     },
-    images: { store },
+    images: { store, prune: decidePrune(config.images?.prune) },
     log: { level: config.log?.level ?? "info" },
   };
 }
+
+/** Either key turns it on. */
+function decidePrune(
+  prune: { readonly keep?: number | undefined; readonly olderThanDays?: number | undefined } | undefined,
+): RetentionRule | null {
+  if (prune?.keep === undefined && prune?.olderThanDays === undefined) return null;
+  return { keepNewest: prune.keep ?? 3, keepForMs: (prune.olderThanDays ?? 0) * DAY_MS };
+}
+
+const DAY_MS = 86_400_000;
 
 function below(section: readonly string[], problems: readonly SettingProblem[]): SettingProblem[] {
   return problems.map(({ path, reason }) => ({ path: [...section, ...path], reason }));

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { pruneImages } from "../../src/api/prune-images.ts";
 import { pushedImageSchema } from "../../src/api/wire.ts";
+import { startAutoPrune } from "../../src/daemon/io/auto-prune.ts";
 import { makeBundle, makeKey, smallImage, streamOf } from "../images/bundles.ts";
 import { machineRecord, macOf, newEvent, rolloutRecord } from "../store/records.ts";
 import { startTestHub, type TestHub } from "./hub.ts";
@@ -92,3 +93,20 @@ async function takeImages(forRollout: string, forMachine: string): Promise<void>
     },
   ]);
 }
+
+test("where the hub prunes by itself, a push takes the oldest away that nothing needs, and tells it", async () => {
+  const failures: unknown[] = [];
+  const deps = { store: hub.store, registry: hub.registry, clock: Date.now };
+  const stop = startAutoPrune(deps, { keepNewest: 5, keepForMs: 0 }, error => failures.push(error));
+  const { bytes } = await makeBundle(smallImage(6), key, "frames", { version: "v6", release: 6 });
+  await hub.call("POST", "/api/v1/images", { as: "ci", raw: streamOf(bytes) });
+  await stop();
+  expect(failures).toEqual([]);
+  expect(await versions()).toEqual(["v6", "v5", "v4", "v3", "v2"]);
+  const [event] = (await hub.call("GET", "/api/v1/events?from=newest&limit=1")).body
+    .items as unknown as object[];
+  expect(event).toMatchObject({
+    kind: "image.pruned",
+    summary: "golden:v1 was pruned after a push (6th newest of golden; nothing needs it)",
+  });
+});

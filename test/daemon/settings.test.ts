@@ -37,7 +37,7 @@ test("without any configuration there are defaults, and no subnet", () => {
     tftp: { port: 69 },
     dhcp: { mode: "server", interfaces: [], ports: { dhcp: 67, proxyDhcp: 4011 }, classes: [], subnets: [] },
     site: { name: "local", unknown: null, cacheBytes: null },
-    images: { store: { kind: "folder" } },
+    images: { store: { kind: "folder" }, prune: null },
     log: { level: "info" },
   });
   expect(decide("")).toEqual(decide());
@@ -323,6 +323,15 @@ describe("a mistake names file, line and key:", () => {
   test("all of them at once", () => {
     expect(mistakes("colour: red\napi:\n  port: -1\nlog:\n  level: loud\n")).toHaveLength(3);
   });
+});
+
+test.each([
+  ["", null],
+  ["images: { prune: {} }\n", null],
+  ["images: { prune: { keep: 5 } }\n", { keepNewest: 5, keepForMs: 0 }],
+  ["images: { prune: { olderThanDays: 30 } }\n", { keepNewest: 3, keepForMs: 30 * 86_400_000 }],
+])("images are pruned after a push only where the file says so: %j", (text, prune) => {
+  expect(decide(text).images.prune).toEqual(prune);
 });
 
 test("docs/config.md explains every key and no other", () => {
