@@ -2,7 +2,6 @@
 import type { Command } from "commander";
 import { type ImageTag, type ImageTagMove, imageTagMoveSchema, imageTagSchema } from "../../api/wire.ts";
 import { shortDigest } from "../../core/bytes.ts";
-import type { EpochMs } from "../../core/time.ts";
 import { type Cli, type CliContext, firstArgument } from "../cli.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge } from "../format/words.ts";
