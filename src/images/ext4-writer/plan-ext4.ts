@@ -165,7 +165,7 @@ class Layout {
     const firstInode = 1 + number * this.#inodesPerGroup;
     const used = this.#inodesFrom(firstInode);
     const isFirst = number === 0;
-    const lastUsed = used.at(-1)?.number ?? (isFirst ? FIRST_FREE_INODE - 1 : firstInode - 1);
+    const lastUsed = Math.max(isFirst ? FIRST_FREE_INODE - 1 : firstInode - 1, used.at(-1)?.number ?? 0);
     const inodes = Buffer.alloc(BLOCK_BYTES);
     if (isFirst) setBits(inodes, 0, FIRST_FREE_INODE - 1);
     for (const inode of used) setBits(inodes, inode.number - firstInode, inode.number - firstInode + 1);
