@@ -1,10 +1,11 @@
 /** Other people's tools for container images, and an image that uses what layers can do. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
+import { promisify } from "node:util";
 import tar from "tar-stream";
 import { fetchPrograms, type Programs } from "../../bench/peers.ts";
 import type { FileTree } from "../../src/images/file-tree.ts";
@@ -28,12 +29,11 @@ export class OciTools {
     return new OciTools(await fetchPrograms(packages, "OCI images are not compared with other tools"), dir);
   }
 
-  run(program: "umoci" | "skopeo", ...args: string[]): void {
+  async run(program: "umoci" | "skopeo", ...args: string[]): Promise<void> {
     const more = program === "skopeo" ? ["--insecure-policy", "--tmpdir", this.dir] : [];
-    execFileSync(this.#programs.find(program), [...more, ...args], {
+    await promisify(execFile)(this.#programs.find(program), [...more, ...args], {
       cwd: this.dir,
       env: { ...process.env, ...this.#programs.env, HOME: this.dir },
-      stdio: ["ignore", "ignore", "pipe"],
     });
   }
 
@@ -67,12 +67,12 @@ export class OciTools {
 
   /** An image layout DIR/NAME with the tag "v1". */
   async makeLayout(name: string, layers: readonly (readonly LayerEntry[])[]): Promise<string> {
-    this.run("umoci", "init", "--layout", name);
-    this.run("umoci", "new", "--image", `${name}:v1`);
+    await this.run("umoci", "init", "--layout", name);
+    await this.run("umoci", "new", "--image", `${name}:v1`);
     for (const [index, entries] of layers.entries()) {
       const path = join(this.dir, `${name}-${index}.tar`);
       await writeFile(path, await packLayer(entries));
-      this.run("umoci", "raw", "add-layer", "--image", `${name}:v1`, path);
+      await this.run("umoci", "raw", "add-layer", "--image", `${name}:v1`, path);
     }
     return join(this.dir, name);
   }

@@ -48,7 +48,7 @@ async function lay(
 
 /** What umoci unpacks, seen through GNU tar. */
 async function unpackedByUmoci(): Promise<string[]> {
-  peers().run("umoci", "raw", "unpack", "--image", "demanding:v1", "unpacked");
+  await peers().run("umoci", "raw", "unpack", "--image", "demanding:v1", "unpacked");
   const tree = new FileTree();
   await using spool = await ContentSpool.create(join(dir, `spool-${spools++}`));
   const flags = ["--create", "--xattrs", "--xattrs-include=*", "--format=posix", "--numeric-owner"];
@@ -72,9 +72,9 @@ describe("layOciImage() of a layout", () => {
   test("gives the same tree from every form that skopeo makes of it", async () => {
     const { lines } = await lay(layout);
     const copy = (...args: string[]) => peers().run("skopeo", "copy", ...args);
-    copy("oci:demanding:v1", "oci-archive:image.tar:v1");
-    copy("oci:demanding:v1", "docker-archive:saved.tar:name:v1");
-    copy("--dest-compress-format=zstd", "oci:demanding:v1", "oci:zstd:v1");
+    await copy("oci:demanding:v1", "oci-archive:image.tar:v1");
+    await copy("oci:demanding:v1", "docker-archive:saved.tar:name:v1");
+    await copy("--dest-compress-format=zstd", "oci:demanding:v1", "oci:zstd:v1");
     execFileSync("xz", ["--keep", "-1", "image.tar"], { cwd: dir });
     for (const form of ["image.tar", "saved.tar", "image.tar.xz", "zstd"]) {
       expect((await lay(join(dir, form))).lines, form).toEqual(lines);
