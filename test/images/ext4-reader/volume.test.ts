@@ -190,24 +190,29 @@ describe("a volume that lies", () => {
     await survives(good.subarray(0, good.length / 2));
   });
 
-  test("an extent tree whose every branch is its own root ends", async () => {
+  test("an extent tree whose branches share their nodes ends: five levels of 80 are three thousand million", async () => {
     const image = Buffer.from(good);
     const volume = await openVolume(image);
     let holes: Inode | undefined;
-    for await (const { path, inode } of walk(volume, await volume.readInode(ROOT_INODE), ""))
+    for await (const { path, inode } of walk(volume, await volume.readInode(ROOT_INODE), "")) {
       if (path.endsWith("/holes")) holes = inode;
-    const root = holes?.blockField ?? Buffer.alloc(0);
-    expect(root.readUInt16LE(6)).toBeGreaterThan(0);
-    const node = root.readUInt32LE(12 + 4);
-    // Below the root stands a node of 80 branches, each one itself: five levels of it are three thousand million nodes.
-    const at = image.indexOf(root);
-    image.writeUInt16LE(5, at + 6);
-    const block = image.subarray(node * 1024, (node + 1) * 1024);
-    block.fill(0);
-    block.writeUInt16LE(0xf30a, 0);
-    block.writeUInt16LE(80, 2);
-    block.writeUInt16LE(4, 6);
-    for (let entry = 1; entry <= 80; entry++) block.writeUInt32LE(node, entry * 12 + 4);
-    await survives(image);
+    }
+    if (holes === undefined) throw new Error("no such file");
+    const [root, firstNode] = [image.indexOf(holes.blockField), 9000];
+    image.writeUInt16LE(5, root + 6);
+    image.writeUInt32LE(firstNode, root + 12 + 4);
+    for (const depth of [4, 3, 2, 1, 0]) {
+      const number = firstNode + 4 - depth;
+      const node = image.subarray(number * 1024, (number + 1) * 1024).fill(0);
+      node.writeUInt16LE(0xf30a, 0);
+      node.writeUInt16LE(depth === 0 ? 0 : 80, 2);
+      node.writeUInt16LE(depth, 6);
+      for (let entry = 1; entry <= 80 && depth > 0; entry++) node.writeUInt32LE(number + 1, entry * 12 + 4);
+    }
+    const changed = await openVolume(image);
+    const inode = await changed.readInode(holes.number);
+    await expect(changed.readFile(inode, 2 ** 24)).rejects.toThrow(
+      "files claim more blocks than the volume's 9216",
+    );
   });
 });
