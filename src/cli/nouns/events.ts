@@ -12,6 +12,7 @@ const DEFAULT_EVENTS = 50;
 interface Filter {
   readonly machine?: string;
   readonly site?: string;
+  readonly kind?: string;
 }
 
 export function addEvents(cli: Cli): void {
@@ -47,7 +48,8 @@ export function addEvents(cli: Cli): void {
 function withFilter(command: Command): Command {
   return command
     .option("--machine <machine>", "only of this machine")
-    .option("--site <site>", "only of this site");
+    .option("--site <site>", "only of this site")
+    .option("--kind <kind>", "only of this kind, or of those that begin so: image.");
 }
 
 async function eventQuery(context: CliContext, filter: Filter): Promise<Query> {
@@ -57,5 +59,5 @@ async function eventQuery(context: CliContext, filter: Filter): Promise<Query> {
       ? undefined
       : context.api().get(`/sites/${encodeURIComponent(filter.site)}`, siteSchema),
   ]);
-  return { machine: machine?.id, site: site?.id };
+  return { machine: machine?.id, site: site?.id, kind: filter.kind };
 }

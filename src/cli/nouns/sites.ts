@@ -9,12 +9,16 @@ import {
   formatWindow,
 } from "../../core/line-limits.ts";
 import { type Cli, firstArgument } from "../cli.ts";
+import { eventLine, eventTone } from "../format/event-view.ts";
 import type { Column } from "../format/table.ts";
 import { formatAge, formatTime } from "../format/words.ts";
+import { readImageEvents } from "../image-events.ts";
 import { readImageNames } from "../image-names.ts";
-import { collectWindow, readBudget, readRate } from "../line-limit-options.ts";
+import { collectWindow, type None, orNull, readBudget, readRate } from "../line-limit-options.ts";
 import { collectLabel, parseCount } from "../options.ts";
 
+/** The newest of what came over the line, or did not. */
+const SHOWN_TRANSFERS = 5;
 const UNKNOWN_POLICIES = ["discover", "disk", "silent"];
 
 export function addSites(cli: Cli): void {
@@ -37,7 +41,12 @@ export function addSites(cli: Cli): void {
       call.context.api().get(sitePath(firstArgument(call)), siteSchema),
       readImageNames(call.context),
     ]);
-    call.context.out.record(site, fields(site, call.context.now(), nameOf));
+    const { out } = call.context;
+    out.record(site, fields(site, call.context.now(), nameOf));
+    if (out.device.format !== "table") return;
+    for (const event of await readImageEvents(call.context, site.id, SHOWN_TRANSFERS)) {
+      out.line(event, `  ${eventLine(event)}`, eventTone(event));
+    }
   });
 
   const create = sites
@@ -88,7 +97,7 @@ export function addSites(cli: Cli): void {
     const { unknown, label, timeZone, bandwidth, bandwidthWindow, budget } = call.options;
     const current = before.transferLimits.bandwidth;
     const limit = {
-      bitsPerSecond: bandwidth === undefined ? current.bitsPerSecond : bandwidth,
+      bitsPerSecond: bandwidth === undefined ? current.bitsPerSecond : orNull(bandwidth),
       windows: bandwidthWindow ?? current.windows,
     };
     const changesLimit = bandwidth !== undefined || bandwidthWindow !== undefined;
@@ -97,7 +106,7 @@ export function addSites(cli: Cli): void {
       labels: label,
       timeZone,
       bandwidth: changesLimit ? limit : undefined,
-      budget,
+      budget: budget === undefined ? undefined : orNull(budget),
     };
     const site = await api.patch(path, change, before.revision, siteSchema);
     call.context.out.done(site, `site ${site.name} updated`);
@@ -108,9 +117,9 @@ interface UpdateFlags {
   readonly unknown?: string;
   readonly label?: Record<string, string>;
   readonly timeZone?: string;
-  readonly bandwidth?: number | null;
+  readonly bandwidth?: number | None;
   readonly bandwidthWindow?: readonly BandwidthWindow[];
-  readonly budget?: Budget | null;
+  readonly budget?: Budget | None;
 }
 
 const sitePath = (site: string) => `/sites/${encodeURIComponent(site)}`;
