@@ -18,6 +18,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return (await import("./agent/machine/main.ts")).runMachine(rest);
     case "boot-process":
       return (await import("./pxe/main.ts")).runBootProcess();
+    case "delta-process":
+      return (await import("./images/main.ts")).runDeltaProcess();
     case "site":
       return (await import("./agent/site/main.ts")).runSite(rest);
     case "serve":

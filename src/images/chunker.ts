@@ -1,5 +1,6 @@
 /** Cuts a stream of bytes into the chunks that a manifest names, however the stream was cut before. */
-import { CHUNK_BYTES, type ChunkedPart } from "./manifest.ts";
+import { CHUNK_BYTES } from "./chunk-bytes.ts";
+import type { ChunkedPart } from "./manifest.ts";
 
 /**
  * @returns chunks of CHUNK_BYTES, the last one shorter when the bytes do not fill it; each is memory of its own, which

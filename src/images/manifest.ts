@@ -5,9 +5,10 @@
  */
 import { z } from "zod";
 import { ARCHITECTURES } from "../core/architecture.ts";
+import { CHUNK_BYTES } from "./chunk-bytes.ts";
 
-/** 1 MiB of the raw image: large enough for full disk speed, small enough to resume and verify by. */
-export const CHUNK_BYTES = 1024 * 1024;
+export { CHUNK_BYTES };
+
 /** A manifest lists at most this many chunks: 64 GiB of image in 4.5 MB of JSON. */
 export const MAX_CHUNKS = 65_536;
 

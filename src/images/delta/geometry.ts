@@ -1,5 +1,6 @@
 /** The sizes that a delta is made of, and the arithmetic between blocks, chunks and groups. */
-import { CHUNK_BYTES, type Payload } from "../manifest.ts";
+import { CHUNK_BYTES } from "../chunk-bytes.ts";
+import type { Payload } from "../manifest.ts";
 
 /** The block of ext4, and the page of whoever wrote it: unchanged content moves between versions by whole blocks. */
 export const BLOCK_BYTES = 4096;

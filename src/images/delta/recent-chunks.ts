@@ -1,6 +1,7 @@
 /** Keeps the chunks of an image that were read last, so that blocks beside each other are not decompressed again. */
+
+import { CHUNK_BYTES } from "../chunk-bytes.ts";
 import type { ImageReader } from "../image-reader.ts";
-import { CHUNK_BYTES } from "../manifest.ts";
 import { BLOCK_BYTES, BLOCKS_PER_CHUNK } from "./geometry.ts";
 import type { BlockRange } from "./group.ts";
 
