@@ -115,6 +115,12 @@ export class ImageScrub {
     }
     const { image } = finding;
     const name = await this.#nameOf(image);
+    if (finding.kind === "rotten-delta") {
+      const where = finding.keptAt === null ? "" : `; moved to ${finding.keptAt}`;
+      const summary = `the delta that keeps ${name ?? shortDigest(image)} cannot be read: it ${finding.fault}${where}`;
+      await this.#tell("images.delta-rotten", "alarm", summary, { image });
+      return;
+    }
     const missingChunks = finding.kind === "incomplete-image" ? finding.missingChunks : null;
     const damagedImages = [...this.#state.damagedImages, { digest: image, name, missingChunks }];
     this.#state = { ...this.#state, damagedImages };

@@ -6,9 +6,8 @@ import type { SignedManifest } from "../signature.ts";
 import { ChunkStore } from "./chunk-store.ts";
 import { damagedStore } from "./damaged-store.ts";
 import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
-import type { ImageStore } from "./image-store.ts";
 
-export class FolderImageStore implements ImageStore {
+export class FolderImageStore {
   readonly location: string;
   readonly #manifestDir: string;
   readonly #quarantineDir: string;
@@ -50,8 +49,9 @@ export class FolderImageStore implements ImageStore {
     await this.#chunks.sync(digests);
   }
 
-  async removeChunk(digest: ChunkDigest): Promise<void> {
+  async removeChunk(digest: ChunkDigest): Promise<boolean> {
     await this.#chunks.remove(digest);
+    return true;
   }
 
   async quarantineChunk(digest: ChunkDigest): Promise<string> {

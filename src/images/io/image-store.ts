@@ -1,5 +1,7 @@
 /** What a registry asks of the place where it keeps images: chunks, each once, and the manifests that make images visible. */
+import type { ChunkPlace, ChunkQuestion, DeltaJob } from "../delta/process-messages.ts";
 import type { ChunkDigest, ImageDigest } from "../manifest.ts";
+import type { HistoryImage } from "../plan-history.ts";
 import type { SignedManifest } from "../signature.ts";
 
 /**
@@ -18,7 +20,8 @@ export interface ImageStore {
   /** Durable once `syncChunks` has run for it as well. */
   writeChunk(digest: ChunkDigest, frame: Uint8Array): Promise<void>;
   syncChunks(digests: Iterable<ChunkDigest>): Promise<void>;
-  removeChunk(digest: ChunkDigest): Promise<void>;
+  /** @returns false when something else here needs it: then it stays */
+  removeChunk(digest: ChunkDigest): Promise<boolean>;
   /** Takes a chunk out of use and keeps its bytes for whoever wants to know what became of them. @returns where */
   quarantineChunk(digest: ChunkDigest): Promise<string>;
   /** @param shard first byte of the digests, so that memory holds a 256th of them at a time */
@@ -32,4 +35,34 @@ export interface ImageStore {
   /** Durable when it resolves, so that chunks may go. */
   removeManifest(digest: ImageDigest): Promise<void>;
   listManifests(): Promise<ImageDigest[]>;
+
+  /** Reads every image that is not kept chunk by chunk. */
+  findRottenDeltas(signal: AbortSignal): AsyncIterable<RottenDelta>;
+  /**
+   * Brings what is kept to what is planned: one image at a time, beside everything else. Does nothing where every image is whole.
+   *
+   * @param images all that there are, and which of them must be whole
+   */
+  compact(images: readonly HistoryImage[], make: MakeDelta, signal: AbortSignal): Promise<CompactReport>;
+}
+
+/** Makes the delta of a job, best in a process of its own; its chunks are where `placeOf` says. */
+export type MakeDelta = (
+  job: DeltaJob,
+  placeOf: (question: ChunkQuestion) => Promise<ChunkPlace>,
+) => Promise<{ readonly sizeBytes: number }>;
+
+export interface CompactReport {
+  readonly encoded: number;
+  readonly restored: number;
+  /** Deltas that would have saved too little. */
+  readonly refused: number;
+}
+
+export interface RottenDelta {
+  readonly image: ImageDigest;
+  /** Follows "it". */
+  readonly fault: string;
+  /** Null: the image that it is over has suffered, not the delta; when that one is mended, it is whole again. */
+  readonly keptAt: string | null;
 }

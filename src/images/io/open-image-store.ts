@@ -5,6 +5,7 @@ import { DrpError } from "../../core/errors.ts";
 import type { ImageStoreSettings } from "../store-settings.ts";
 import { ChunkCache } from "./chunk-cache.ts";
 import { FolderImageStore } from "./folder-image-store.ts";
+import { HistoryImageStore } from "./history-image-store.ts";
 import type { ImageStore } from "./image-store.ts";
 import { readS3Credentials } from "./s3-credentials.ts";
 
@@ -21,7 +22,7 @@ export async function openImageStore(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ImageStore> {
   try {
-    if (settings.kind === "folder") return await FolderImageStore.open(dir);
+    if (settings.kind === "folder") return await HistoryImageStore.open(await FolderImageStore.open(dir));
     const credentials = readS3Credentials(settings.credentialsFile, env);
     const cacheDir = join(dir, "cache");
     await mkdir(cacheDir, { recursive: true });

@@ -17,12 +17,13 @@ import {
   type Manifest,
   manifestSchema,
 } from "../manifest.ts";
+import type { HistoryImage } from "../plan-history.ts";
 import type { SignedManifest } from "../signature.ts";
 import type { ImageStoreSettings } from "../store-settings.ts";
 import { type BundledChunk, BundleReader } from "./bundle-reader.ts";
 import { decodeChunk } from "./chunk-codec.ts";
 import { damagedStore } from "./damaged-store.ts";
-import type { ImageStore } from "./image-store.ts";
+import type { CompactReport, ImageStore, MakeDelta } from "./image-store.ts";
 import { inspectChunk } from "./inspect-chunk.ts";
 import { openImageStore } from "./open-image-store.ts";
 import { type ScrubFinding, type ScrubProgress, type ScrubReport, scrubStore } from "./scrub.ts";
@@ -70,6 +71,8 @@ export interface ImageRegistry {
     readonly onFinding?: (finding: ScrubFinding) => Promise<void>;
     readonly signal?: AbortSignal;
   }): Promise<ScrubReport>;
+  /** Keeps old images as deltas, and those that are needed again whole; as `ImageStore.compact`. */
+  compact(images: readonly HistoryImage[], make: MakeDelta, signal: AbortSignal): Promise<CompactReport>;
 }
 
 /**
@@ -160,13 +163,26 @@ export class Registry implements ImageRegistry, UploadTarget {
       readChunk: async index => {
         const chunk = payload.chunks[index] ?? null;
         if (chunk === null) return null;
-        const path = await this.#store.findChunk(chunk);
-        if (path === undefined) {
+        const frame = await this.#readFrame(chunk);
+        if (frame === undefined) {
           throw damagedStore(`chunk ${index} of ${name}:${version} is missing in ${this.#store.location}`);
         }
-        return await decodeChunk(await readFile(path), chunkLength(payload, index));
+        return await decodeChunk(frame, chunkLength(payload, index));
       },
     };
+  }
+
+  /** A file may go between the answer and its reading, where its image becomes a delta: then another one is made. */
+  async #readFrame(chunk: ChunkDigest): Promise<Buffer | undefined> {
+    for (let isSecond = false; ; isSecond = true) {
+      const path = await this.#store.findChunk(chunk);
+      if (path === undefined) return undefined;
+      try {
+        return await readFile(path);
+      } catch (error) {
+        if (isSecond || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      }
+    }
   }
 
   async remove(digest: ImageDigest): Promise<boolean> {
@@ -197,6 +213,10 @@ export class Registry implements ImageRegistry, UploadTarget {
       onFinding,
       signal,
     });
+  }
+
+  compact(images: readonly HistoryImage[], make: MakeDelta, signal: AbortSignal): Promise<CompactReport> {
+    return this.#store.compact(images, make, signal);
   }
 
   async #ingest(
@@ -294,8 +314,7 @@ export class Registry implements ImageRegistry, UploadTarget {
 
   async #removeUnneeded(chunk: ChunkDigest): Promise<boolean> {
     if (this.#pins.has(chunk) || (await this.#readIndex()).isNeeded(chunk)) return false;
-    await this.#store.removeChunk(chunk);
-    return true;
+    return await this.#store.removeChunk(chunk);
   }
 
   /** Looks again first: between the scrub's look and this turn an upload may have brought it anew. */

@@ -18,7 +18,7 @@ import { MAX_FRAME_BYTES } from "../zstd-frames.ts";
 import type { ChunkCache } from "./chunk-cache.ts";
 import { shardName } from "./chunk-store.ts";
 import { damagedStore } from "./damaged-store.ts";
-import type { ImageStore } from "./image-store.ts";
+import type { CompactReport, ImageStore } from "./image-store.ts";
 import { findFrameFault } from "./inspect-chunk.ts";
 import type { S3Objects } from "./s3-objects.ts";
 
@@ -69,9 +69,10 @@ export class S3ImageStore implements ImageStore {
   /** An object is durable when its store says that it has it. */
   async syncChunks(): Promise<void> {}
 
-  async removeChunk(digest: ChunkDigest): Promise<void> {
+  async removeChunk(digest: ChunkDigest): Promise<boolean> {
     await this.#objects.delete(chunkKey(digest));
     await this.#cache.drop(digest);
+    return true;
   }
 
   /** Copied within the store: what came over the network may not be what it holds. */
@@ -114,6 +115,13 @@ export class S3ImageStore implements ImageStore {
     return keys
       .map(key => key.replace(/^manifests\/(.*)\.json$/, "sha256:$1"))
       .filter(digest => imageDigestSchema.safeParse(digest).success);
+  }
+
+  /** Every image is kept chunk by chunk here. */
+  async *findRottenDeltas(): AsyncGenerator<never, void, void> {}
+
+  async compact(): Promise<CompactReport> {
+    return { encoded: 0, restored: 0, refused: 0 };
   }
 
   async #fetchChunk(digest: ChunkDigest): Promise<string | undefined> {

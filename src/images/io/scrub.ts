@@ -32,6 +32,14 @@ export type ScrubFinding =
       readonly image: ImageDigest;
       readonly missingChunks: number;
     }
+  /** The image was kept as a delta, which cannot be read; moved to `keptAt` unless what it is over is to blame. */
+  | {
+      readonly kind: "rotten-delta";
+      readonly image: ImageDigest;
+      /** Follows "it". */
+      readonly fault: string;
+      readonly keptAt: string | null;
+    }
   /** Nobody sees the image. A second push of the same bundle mends it. */
   | { readonly kind: "damaged-manifest"; readonly image: ImageDigest; readonly fault: string };
 
@@ -61,6 +69,7 @@ export async function scrubStore(deps: ScrubDeps): Promise<ScrubReport> {
   const scrub = new Scrub(deps);
   await scrub.checkManifests();
   for (let shard = 0; shard < SHARDS; shard++) await scrub.checkShard(shard);
+  await scrub.checkDeltas();
   return await scrub.report();
 }
 
@@ -105,6 +114,17 @@ class Scrub {
       this.#missing.set(image, (this.#missing.get(image) ?? 0) + 1);
     }
     onProgress(this.#progress((shard + 1) / SHARDS));
+  }
+
+  /** After the chunks: what a delta is over is sound by then, or known not to be. */
+  async checkDeltas(): Promise<void> {
+    const { store, index, signal, onFinding } = this.#deps;
+    for await (const rotten of store.findRottenDeltas(signal)) {
+      await onFinding({ kind: "rotten-delta", ...rotten });
+      let missing = 0;
+      for (const chunk of index.chunksOf(rotten.image)) if (!(await store.hasChunk(chunk))) missing++;
+      this.#missing.set(rotten.image, missing);
+    }
   }
 
   async report(): Promise<ScrubReport> {

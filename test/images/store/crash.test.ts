@@ -10,8 +10,8 @@ import { type ImageRegistry, openRegistry } from "../../../src/images/io/registr
 import { CHUNK_BYTES, type ImageDigest } from "../../../src/images/manifest.ts";
 import { makeBundle, makeKey, noise, seededRandom, streamOf } from "../bundles.ts";
 
-/** Of about 45 file operations in two pushes and a removal: one in each four. */
-const MOMENTS = 12;
+/** Of about 45 file operations in two pushes and a removal: one in each five. */
+const MOMENTS = 9;
 const key = makeKey();
 const common = noise(2 * CHUNK_BYTES, 1);
 const bundles = await Promise.all(
@@ -31,7 +31,7 @@ test("a hub that is killed at any moment leaves no chunk that lies, and no image
   for (const [index, { bytes }] of bundles.entries()) await writeFile(files[index] ?? "", bytes);
   const random = seededRandom(5);
   for (let round = 0; round < MOMENTS; round++) {
-    const moment = 4 * round + 1 + Math.floor(random() * 4);
+    const moment = 5 * round + 1 + Math.floor(random() * 5);
     const folder = join(dir, `${moment}`);
     await ingestUntilKilled(`${moment}`, folder, files);
 
