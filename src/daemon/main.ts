@@ -11,6 +11,7 @@ import { createApiApp } from "../api/io/api-app.ts";
 import { startApiServer } from "../api/io/api-server.ts";
 import type { Status } from "../api/wire.ts";
 import { describeErrorChain } from "../core/errors.ts";
+import { DeltaDesk } from "../images/io/delta-desk.ts";
 import { openRegistry } from "../images/io/registry.ts";
 import { Uploads } from "../images/io/uploads.ts";
 import { startReconciler } from "../rollout/io/reconciler.ts";
@@ -23,6 +24,7 @@ import { openCertificateAuthority } from "./io/ca.ts";
 import { openDataFolder } from "./io/data-folder.ts";
 import { ensureAdminToken, ensureLocalSite } from "./io/first-start.ts";
 import { hostNames } from "./io/host-names.ts";
+import { keepImageHistory } from "./io/keep-image-history.ts";
 import { loadSettings } from "./io/load-settings.ts";
 import { openLog } from "./io/log.ts";
 import { formatFailure, nextSignal, ownCommand } from "./io/role-process.ts";
@@ -35,7 +37,12 @@ export interface ServeDeps {
   readonly log: Logger;
   /** How this executable starts its boot process: ["drp", "boot-process"]. */
   readonly bootProcessCommand: readonly [program: string, ...args: string[]];
+  /** Likewise for each delta between two images. */
+  readonly deltaProcessCommand: readonly [program: string, ...args: string[]];
 }
+
+/** Deltas between the releases of years; the oldest that no site asks for go first, and can be made again. */
+const MAX_DELTA_BYTES = 16 * 1024 ** 3;
 
 export interface RunningHub {
   readonly apiPort: number;
@@ -50,7 +57,10 @@ export interface RunningHub {
  *
  * @throws {DrpError} data.locked, data.unwritable, storage.full, port.in-use, port.forbidden, config.invalid
  */
-export async function serve(settings: Settings, { log, bootProcessCommand }: ServeDeps): Promise<RunningHub> {
+export async function serve(
+  settings: Settings,
+  { log, bootProcessCommand, deltaProcessCommand }: ServeDeps,
+): Promise<RunningHub> {
   await using started = new AsyncDisposableStack();
   const clock = Date.now;
   const startedAt = clock();
@@ -99,10 +109,21 @@ export async function serve(settings: Settings, { log, bootProcessCommand }: Ser
   });
   started.defer(() => site.stop());
 
+  const deltas = await DeltaDesk.open({
+    dir: join(folder.path, "images", "deltas"),
+    registry,
+    command: deltaProcessCommand,
+    maxBytes: MAX_DELTA_BYTES,
+    clock,
+    onError,
+  });
+  started.defer(() => deltas.stop());
+  const history = keepImageHistory({ store, registry, deltaProcessCommand, clock, onError });
+  started.defer(() => history.stop());
   const siteChannel = await startSiteChannel({
     store,
     registry,
-    deltas: null,
+    deltas,
     port: settings.siteChannel.port,
     tls: ca.serverTls,
     caPem: ca.caPem,
@@ -192,7 +213,11 @@ export async function runServe(args: readonly string[]): Promise<number> {
     // What the hub writes is for its own user, also in a data folder that somebody else made.
     process.umask(0o077);
     const log = openLog(settings.log.level);
-    const hub = await serve(settings, { log, bootProcessCommand: ownCommand("boot-process") });
+    const hub = await serve(settings, {
+      log,
+      bootProcessCommand: ownCommand("boot-process"),
+      deltaProcessCommand: ownCommand("delta-process"),
+    });
     const { version, services } = hub.status();
     process.stderr.write(
       formatStartBanner({

@@ -204,12 +204,16 @@ export class DeltaDesk implements DeltaSource {
     return { from: `sha256:${from}`, to: `sha256:${to}`, record, offeredAt: file.mtimeMs };
   }
 
-  /** What belongs to images that are gone. */
+  /** What belongs to images that are gone. Where that cannot be seen now (a store out of reach), it stays. */
   async #dropRemoved(): Promise<void> {
-    for (const [name, { from, to }] of this.#kept) {
-      const { registry } = this.#options;
-      const manifests = await Promise.all([registry.manifest(from), registry.manifest(to)]);
-      if (manifests.includes(undefined)) await this.#remove(name);
+    const { registry, onError } = this.#options;
+    try {
+      for (const [name, { from, to }] of this.#kept) {
+        const manifests = await Promise.all([registry.manifest(from), registry.manifest(to)]);
+        if (manifests.includes(undefined)) await this.#remove(name);
+      }
+    } catch (error) {
+      onError("deltas of removed images", error);
     }
   }
 
