@@ -13,13 +13,13 @@ export function ImageList({ images, now }: { images: readonly Image[]; now: numb
           {images.map(image => (
             <li key={image.digest}>
               <strong>
-                {image.name}:{image.version}
+                {image.name}:{image.version}{" "}
+                {image.tags?.map(tag => (
+                  <span key={tag} class="pill">
+                    {tag}
+                  </span>
+                ))}
               </strong>
-              {image.tags?.map(tag => (
-                <span key={tag} class="pill quiet">
-                  {tag}
-                </span>
-              ))}
               <span class="quiet">
                 {image.architecture}, {formatBytes(image.dataBytes)} of data
               </span>
