@@ -4,12 +4,19 @@
  */
 import { execFile } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { existsSync } from "node:fs";
+import { createWriteStream, existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { fetchDebianPackages } from "../boot/debian-packages.ts";
-import { makeExt4 } from "../src/images/io/make-ext4.ts";
+import { planExt4 } from "../src/images/ext4-writer/plan-ext4.ts";
+import { FileTree } from "../src/images/file-tree.ts";
+import { ContentSpool } from "../src/images/io/content-spool.ts";
+import { readDirectoryAsTar } from "../src/images/io/directory-source.ts";
+import { readExt4Plan } from "../src/images/io/read-ext4-plan.ts";
+import { layTar } from "../src/images/io/tar-source.ts";
+import { rawBytes } from "../src/images/raw-range.ts";
 
 const run = promisify(execFile);
 const CACHE = path.join(import.meta.dirname, "..", ".cache");
@@ -212,13 +219,16 @@ async function emptyFolder(folder: string): Promise<void> {
   await mkdir(folder);
 }
 
+/** As `drp images build --from FOLDER` makes it, without the bundle around it. */
 async function packImage(rootfsDir: string, folder: string, name: string): Promise<void> {
-  await makeExt4({
-    rootfsDir,
-    out: path.join(folder, name),
-    sizeBytes: IMAGE_BYTES,
-    // As `drp images build` forms it of name and version.
-    identity: `golden:${name}`,
-    createdAt: Date.now(),
-  });
+  const contents = path.join(folder, `${name}.contents`);
+  const tree = new FileTree();
+  {
+    await using spool = await ContentSpool.create(contents);
+    await layTar(tree, readDirectoryAsTar(rootfsDir), spool);
+  }
+  const identity = `golden:${name}`;
+  const plan = planExt4(tree.root, { identity, createdAt: Date.now(), sizeBytes: IMAGE_BYTES });
+  await pipeline(rawBytes(readExt4Plan(plan)), createWriteStream(path.join(folder, name)));
+  await rm(contents);
 }
