@@ -56,29 +56,37 @@ export function toZonedTime(at: EpochMs, timeZone: string): ZonedTime {
 }
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 /** No zone is further from UTC, and no clock is put forward by more, than this together. */
 const SEARCH_MS = 30 * 60 * MINUTE_MS;
 
 /**
  * When a day begins there: its first minute, which is 00:00 but where clocks are put forward at midnight.
  *
- * @param month from 1; as `day` it may reach over its end, as in Date.UTC
+ * @param month from 1; it may reach over the year's end, and `day` over the month's
  */
 export function startOfZonedDay(year: number, month: number, day: number, timeZone: string): EpochMs {
-  const noonUtc = Date.UTC(year, month - 1, day, 12);
-  const wanted = new Date(noonUtc);
-  const key = dayNumber(wanted.getUTCFullYear(), wanted.getUTCMonth() + 1, wanted.getUTCDate());
+  const wanted = countDays(year, month, day);
+  const noonUtc = wanted * DAY_MS + DAY_MS / 2;
   let [before, from] = [noonUtc - SEARCH_MS, noonUtc + SEARCH_MS];
   // Days only rise with time, so the border between the day before and this one is found by halving.
   while (from - before > MINUTE_MS) {
     const middle = Math.floor((before + from) / 2 / MINUTE_MS) * MINUTE_MS;
-    const zoned = toZonedTime(middle, timeZone);
-    if (dayNumber(zoned.year, zoned.month, zoned.day) < key) before = middle;
+    const shown = toZonedTime(middle, timeZone);
+    if (countDays(shown.year, shown.month, shown.day) < wanted) before = middle;
     else from = middle;
   }
   return from;
 }
 
-function dayNumber(year: number, month: number, day: number): number {
-  return (year * 100 + month) * 100 + day;
+/** Days from 1970-01-01: a year that begins in March has its leap day at its end, and months of one pattern before it. */
+function countDays(year: number, month: number, day: number): number {
+  const monthsFromMarch = year * 12 + month - 3;
+  const marchYear = Math.floor(monthsFromMarch / 12);
+  const dayOfMonthStart = Math.floor((153 * (monthsFromMarch - marchYear * 12) + 2) / 5);
+  const leapDays = Math.floor(marchYear / 4) - Math.floor(marchYear / 100) + Math.floor(marchYear / 400);
+  return marchYear * 365 + leapDays + dayOfMonthStart + day - 1 - DAYS_TO_1970;
 }
+
+/** From 0000-03-01, where that count begins. */
+const DAYS_TO_1970 = 719_468;

@@ -35,9 +35,16 @@ export class WanProxy implements AsyncDisposable {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
   }
 
-  /** Nothing passes any more, in either direction, and nothing says so; new connections open and are as silent. */
+  /**
+   * Nothing passes any more, in either direction, and nothing says so; new connections open and are as silent. As on a real
+   * line, what was not acknowledged passes when it is over.
+   */
   swallow(swallows: boolean): void {
     this.#blackHole = swallows;
+    for (const socket of [...this.#pairs].flat()) {
+      if (swallows) socket.pause();
+      else socket.resume();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -59,10 +66,10 @@ export class WanProxy implements AsyncDisposable {
         if (isDown) this.downBytes += bytes.length;
         else this.upBytes += bytes.length;
         if (isDown) this.onDown(this.downBytes);
-        if (this.#blackHole || to.destroyed) return;
+        if (to.destroyed) return;
         if (!to.write(bytes)) {
           from.pause();
-          to.once("drain", () => from.resume());
+          to.once("drain", () => this.#blackHole || from.resume());
         }
       });
       from.on("close", () => {
@@ -70,6 +77,7 @@ export class WanProxy implements AsyncDisposable {
         this.#pairs.delete(pair);
       });
       from.on("error", () => from.destroy());
+      if (this.#blackHole) from.pause();
     }
   }
 }

@@ -1,5 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { hash } from "node:crypto";
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { SiteImages } from "../../../src/agent/site/io/site-images.ts";
 import { chunkDigest } from "../../../src/images/digest.ts";
@@ -249,4 +251,33 @@ test("images that the view does not need go oldest first when the cache is full;
   await transferred(3);
   await there(full, one);
   expect(await full.findChunk(chunksOf(two)[0] ?? "")).toBeUndefined();
+});
+
+test("a disk that is full gives up what nobody needs, and where that is not enough, says so at the hub and to machines", async context => {
+  const folder = join(site.dir, "small");
+  mkdirSync(folder);
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=7m", "drp-test", folder], {
+    encoding: "utf8",
+  });
+  if (mounted.status !== 0) context.skip(`cannot mount a small tmpfs: ${mounted.stderr}`);
+  try {
+    const [before, after] = versions(4);
+    const first = await site.push(before, { version: "v1" });
+    const images = await site.openImages({ view: site.view([first]) }, "small");
+    await transferred();
+    const second = await site.push(after, { version: "v2" });
+    images.follow(site.view([second]));
+    await transferred(2);
+    await there(images, after);
+    const huge = noise(8 * MIB, 77);
+    const third = await site.push(huge, { version: "v3" });
+    images.follow(site.view([third], { keptImages: [second] }));
+    await vi.waitFor(() => expect(site.eventsOf("image.held")).toHaveLength(1), { timeout: 20_000 });
+    expect(site.eventsOf("image.held")[0]?.summary).toMatch(
+      /^golden:v3 is held: .*small is full: golden:v3 waits for room; it goes on when there is room$/,
+    );
+    await images.stop();
+  } finally {
+    spawnSync("umount", [folder]);
+  }
 });

@@ -4,6 +4,7 @@
  * fetched: boot HTTP is open to strangers, the WAN is not.
  */
 import { join } from "node:path";
+import { shortDigest } from "../../../core/bytes.ts";
 import { DrpError } from "../../../core/errors.ts";
 import type { Clock } from "../../../core/time.ts";
 import type { ChunkDigest, ImageDigest } from "../../../images/manifest.ts";
@@ -129,8 +130,18 @@ export class SiteImages {
         if (image === undefined || this.#stopping.signal.aborted) return;
         if (this.#cache.missingChunks(image).length > 0) this.#start(image);
       })
-      .catch(() => this.#tryLater(digest));
+      .catch(error => this.#noteUnknown(digest, error));
     void this.#cache.noteNeed(digest);
+  }
+
+  #noteUnknown(digest: ImageDigest, error: unknown): void {
+    // Of a hub that is away the line itself is told of.
+    const isAway = error instanceof DrpError && error.code === "hub.unreachable";
+    if (!isAway && !this.#stopping.signal.aborted) {
+      const summary = `the manifest of ${shortDigest(digest)} does not come: ${shortReason(error)}`;
+      this.#options.report({ kind: "image.failed", summary, facts: { image: digest } });
+    }
+    this.#tryLater(digest);
   }
 
   #tryLater(digest: ImageDigest): void {
