@@ -9,8 +9,10 @@ import { writeMembership } from "../../src/agent/site/io/site-membership.ts";
 import { chunkLength } from "../../src/images/chunker.ts";
 import { chunkDigest } from "../../src/images/digest.ts";
 import { decodeChunk } from "../../src/images/io/chunk-codec.ts";
+import { DeltaDesk } from "../../src/images/io/delta-desk.ts";
 import { TaskWindow } from "../../src/images/io/task-window.ts";
 import { CHUNK_BYTES, type ImageDigest, manifestSchema } from "../../src/images/manifest.ts";
+import { MAX_FRAME_BYTES } from "../../src/images/zstd-frames.ts";
 import { versions, WanSite } from "../agent/site/wan-site.ts";
 import { installIntent, machineRecord, macOf } from "../store/records.ts";
 import { freePorts } from "./helpers/hubs.ts";
@@ -20,9 +22,20 @@ const MACHINES = 20;
 const CHUNKS_AHEAD = 6;
 
 let hub: WanSite;
+let desk: DeltaDesk;
 const agents: ChildProcess[] = [];
 beforeEach(async () => {
-  hub = await WanSite.open();
+  hub = await WanSite.open(async ({ dir, registry }) => {
+    desk = await DeltaDesk.open({
+      dir: join(dir, "deltas"),
+      registry,
+      command: [process.execPath, join(import.meta.dirname, "../../src/main.ts"), "delta-process"],
+      maxBytes: 1e9,
+      clock: Date.now,
+      onError: (context, error) => console.error(context, error),
+    });
+    return desk;
+  });
 });
 afterEach(async () => {
   for (const agent of agents.splice(0)) {
@@ -31,6 +44,7 @@ afterEach(async () => {
     agent.kill("SIGKILL");
     await exited;
   }
+  await desk.stop();
   await hub[Symbol.asyncDispose]();
 });
 
@@ -91,7 +105,8 @@ async function fetchAll(url: string, digest: ImageDigest): Promise<Buffer> {
     const window = new TaskWindow(CHUNKS_AHEAD);
     for (const [index, chunk] of payload.chunks.entries()) {
       await window.start(async () => {
-        const frame = await fetchFrame(chunk ?? "", new AbortController().signal);
+        const memory = Buffer.alloc(MAX_FRAME_BYTES);
+        const frame = await fetchFrame(chunk ?? "", memory, new AbortController().signal);
         const bytes = await decodeChunk(frame, chunkLength(payload, index));
         expect(chunkDigest(bytes)).toBe(chunk);
         bytes.copy(image, index * CHUNK_BYTES);
@@ -139,21 +154,19 @@ test("twenty machines cost the WAN what one costs, for an install and for an upd
   expect(ofTwenty).toBeLessThan(before.length * 1.02);
 
   const v2 = await hub.push(after, { version: "v2" });
-  const { sizeBytes } = await hub.computeDelta(v1, v2);
   from = hub.wan.downBytes;
   await order(v2, 2);
   await known(twenty.url, v2);
   await installAll(twenty.url, v2, after, MACHINES);
   const ofUpdate = hub.wan.downBytes - from;
-  expect(ofUpdate).toBeLessThan(sizeBytes * 1.02);
-  await vi.waitFor(async () => {
-    const events = await hub.store.listEvents({
-      limit: 10,
-      from: "oldest",
-      siteId: "s-1",
-      kindPrefix: "image.",
-    });
-    expect(events.map(({ kind }) => kind)).toContain("image.transferred");
-    expect(events.at(-1)?.summary).toContain("came as a delta of");
+  const transfer = await vi.waitFor(async () => {
+    const query = { limit: 10, from: "newest", siteId: "s-1", kindPrefix: "image." } as const;
+    const event = (await hub.store.listEvents(query)).at(-1);
+    expect(event?.facts).toMatchObject({ how: "delta", image: v2 });
+    return event;
   });
+  const { deltaBytes = 0, wholeBytes = 0 } = transfer?.facts ?? {};
+  expect(ofUpdate).toBeLessThan(Number(deltaBytes) * 1.02);
+  expect(deltaBytes).toBeLessThan(Number(wholeBytes) * 0.6);
+  expect(transfer?.summary).toContain("came as a delta of");
 }, 120_000);

@@ -51,7 +51,8 @@ export class WanSite implements AsyncDisposable {
   channel!: SiteChannel;
   wan!: WanProxy;
 
-  static async open(): Promise<WanSite> {
+  /** @param makeDeltas left out: those that a test computes, and no others */
+  static async open(makeDeltas?: (site: WanSite) => Promise<DeltaSource>): Promise<WanSite> {
     const site = new WanSite();
     const { dir } = site;
     site.store = await openSqliteStore({ file: join(dir, "drp.db") });
@@ -62,7 +63,7 @@ export class WanSite implements AsyncDisposable {
       { kind: "insert-site", site: siteRecord({ id: "s-1", name: "shop-1", membership }) },
     ]);
     site.registry = await openRegistry(join(dir, "registry"));
-    const deltas: DeltaSource = {
+    const ownDeltas: DeltaSource = {
       offer: async (from, to) => {
         site.offers++;
         return site.#deltas.get(`${from} ${to}`) ?? { kind: "none", because: "nobody has computed one" };
@@ -71,7 +72,7 @@ export class WanSite implements AsyncDisposable {
     site.channel = await startSiteChannel({
       store: site.store,
       registry: site.registry,
-      deltas,
+      deltas: (await makeDeltas?.(site)) ?? ownDeltas,
       port: 0,
       tls: site.fleet.hubTls,
       caPem: site.fleet.caPem,
