@@ -9,8 +9,10 @@ import { pipeline } from "node:stream/promises";
 import type { Architecture } from "../../core/architecture.ts";
 import { DrpError } from "../../core/errors.ts";
 import { ByteReader } from "../byte-reader.ts";
+import { isZeroChunk } from "../chunker.ts";
 import { FileTree } from "../file-tree.ts";
 import { FORMAT_HEAD_BYTES, type ImageFormat, recognizeImageFormat } from "../image-format.ts";
+import { CHUNK_BYTES } from "../manifest.ts";
 import { OCI_SCHEME } from "../oci-reference.ts";
 import { type RawRange, rawBytes } from "../raw-range.ts";
 import { ContentSpool } from "./content-spool.ts";
@@ -164,8 +166,12 @@ async function* followed(head: Buffer, reader: ByteReader): AsyncGenerator<Buffe
   yield* reader.pieces(Number.POSITIVE_INFINITY);
 }
 
+/** Large stretches of zeros, which the holes of a sparse file read as, are not carried on as bytes. */
 async function* asRanges(bytes: AsyncIterable<Buffer>): AsyncGenerator<RawRange, void, void> {
-  for await (const piece of bytes) yield { kind: "data", bytes: piece };
+  for await (const piece of bytes) {
+    const isZeros = piece.length <= CHUNK_BYTES && isZeroChunk(piece);
+    yield isZeros ? { kind: "zeros", lengthBytes: piece.length } : { kind: "data", bytes: piece };
+  }
 }
 
 async function* readFile(
