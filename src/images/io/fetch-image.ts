@@ -1,28 +1,32 @@
-/** Brings an image's chunks, from this machine where it has them and from the site otherwise; believes none unchecked. */
-import { webcrypto } from "node:crypto";
+/** Brings an image's chunks, and believes none before its digest is checked. */
 import { DrpError } from "../../core/errors.ts";
+import { chunkDigest } from "../digest.ts";
 import type { ChunkDigest } from "../manifest.ts";
-import { decodeChunk } from "./chunk-codec.ts";
+import { unpackChunk } from "./unpack-chunk.ts";
 
 /**
  * Brings one chunk as a zstd frame.
  *
+ * @param memory MAX_FRAME_BYTES long; may be used for the frame, so that the next one takes no memory
  * @param signal its bytes are no longer wanted
  */
-export type FetchFrame = (digest: ChunkDigest, signal: AbortSignal) => Promise<Uint8Array>;
+export type FetchFrame = (digest: ChunkDigest, memory: Buffer, signal: AbortSignal) => Promise<Uint8Array>;
 
 /**
  * Reads a chunk that this machine may have.
  *
- * @returns plain bytes, not yet compared with the digest; undefined where it has none
+ * @param target as long as the chunk; for readDirect()
+ * @returns whether `target` was filled, with what is not yet compared with the digest
  */
-export type ReadLocalChunk = (digest: ChunkDigest, lengthBytes: number) => Promise<Uint8Array | undefined>;
+export type ReadLocalChunk = (digest: ChunkDigest, target: Buffer) => Promise<boolean>;
 
-/** SHA-256 in Node's thread pool: the main thread hashes 1.8 GB/s at best, and has connections to look after. */
-export async function hashChunk(bytes: Uint8Array): Promise<ChunkDigest> {
-  // DOM's type refuses shared memory, which no Buffer of ours is.
-  const digest = await webcrypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
-  return Buffer.from(digest).toString("hex");
+export interface ChunkFetch {
+  readonly digest: ChunkDigest;
+  readonly fetchFrame: FetchFrame;
+  /** Takes the chunk's plain bytes; as long as they are. */
+  readonly target: Buffer;
+  readonly frameMemory: Buffer;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -31,29 +35,21 @@ export async function hashChunk(bytes: Uint8Array): Promise<ChunkDigest> {
  *
  * @throws {DrpError} bundle.tampered when a chunk is not what the manifest names, and whatever `fetchFrame` throws
  */
-export async function fetchChunk(
-  digest: ChunkDigest,
-  lengthBytes: number,
-  fetchFrame: FetchFrame,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
+export async function fetchChunk(fetch: ChunkFetch): Promise<void> {
   try {
-    return await fetchOnce(digest, lengthBytes, fetchFrame, signal);
+    await fetchOnce(fetch);
   } catch (error) {
     if (!(error instanceof DrpError) || error.code !== "bundle.tampered") throw error;
-    return await fetchOnce(digest, lengthBytes, fetchFrame, signal);
+    await fetchOnce(fetch);
   }
 }
 
-async function fetchOnce(
-  digest: ChunkDigest,
-  lengthBytes: number,
-  fetchFrame: FetchFrame,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const bytes = await decodeChunk(await fetchFrame(digest, signal), lengthBytes);
-  const actual = await hashChunk(bytes);
-  if (actual === digest) return bytes;
+async function fetchOnce({ digest, fetchFrame, target, frameMemory, signal }: ChunkFetch): Promise<void> {
+  const frame = await fetchFrame(digest, frameMemory, signal);
+  await unpackChunk(frame, target);
+  // On the main thread: crypto.subtle's copy of each chunk costs as much as two thirds of the hash, and on this thread too.
+  const actual = chunkDigest(target);
+  if (actual === digest) return;
   throw new DrpError("bundle.tampered", `chunk ${digest} arrived with the content of ${actual}`, {
     advice: "Push the image again; if that does not help, someone changes it on the way.",
     facts: { chunk: digest },

@@ -1,11 +1,13 @@
 /** Writes an image into a slot, many chunks side by side, and reads it back to see where the disk holds something else. */
 import { DrpError } from "../../core/errors.ts";
 import { chunkLength, isZeroChunk } from "../chunker.ts";
+import { chunkDigest } from "../digest.ts";
 import { CHUNK_BYTES, type ChunkDigest, type Payload } from "../manifest.ts";
 import { changedRanges, decideChunk, type FillTally, type SlotPast } from "../slot-fill.ts";
+import { MAX_FRAME_BYTES } from "../zstd-frames.ts";
 import { allocateDirectMemory } from "./direct-memory.ts";
 import type { Disk } from "./disk.ts";
-import { type FetchFrame, fetchChunk, hashChunk, type ReadLocalChunk } from "./fetch-image.ts";
+import { type FetchFrame, fetchChunk, type ReadLocalChunk } from "./fetch-image.ts";
 import { TaskWindow } from "./task-window.ts";
 
 export type OnBytesDone = (doneBytes: number) => void;
@@ -26,7 +28,7 @@ export interface SlotFill {
   readonly signal?: AbortSignal;
 }
 
-/** Hides the network's and the disk's latency. Each chunk takes at most 4 MiB on its way: frame, plain, hashed, written. */
+/** Hides the network's and the disk's latency. A chunk on its way takes at most 5 MiB: frame, plain, old, hashed, unpacked. */
 const CHUNKS_AT_ONCE = 8;
 
 /**
@@ -40,8 +42,17 @@ export async function fillSlot(fill: SlotFill): Promise<FillTally> {
   let doneBytes = 0;
   let announced: Promise<void> | undefined;
   const announceWrite = () => (announced ??= fill.beforeFirstWrite?.() ?? Promise.resolve());
+  const allocate = (count: number) => {
+    const wanted = allocateDirectMemory(count);
+    const present = fill.past === "zeroed" ? [] : allocateDirectMemory(count);
+    return wanted.map((memory, index) => ({
+      wanted: memory,
+      present: present[index] ?? memory,
+      frame: Buffer.allocUnsafeSlow(MAX_FRAME_BYTES),
+    }));
+  };
 
-  await eachChunk(fill.payload, fill.signal, async (chunk, memory, signal) => {
+  await eachChunk(fill.payload, fill.signal, allocate, async (chunk, memory, signal) => {
     const origin = await fillChunk(fill, chunk, { memory, signal, announceWrite });
     tally[origin] += chunk.lengthBytes;
     doneBytes += chunk.lengthBytes;
@@ -58,48 +69,55 @@ interface Chunk {
   readonly lengthBytes: number;
 }
 
+/** Used by one chunk after the other. */
+interface FillMemory {
+  readonly wanted: Buffer;
+  readonly present: Buffer;
+  readonly frame: Buffer;
+}
+
 interface ChunkWork {
-  /** As long as the chunk. */
-  readonly memory: Buffer;
+  readonly memory: FillMemory;
   readonly signal: AbortSignal;
   readonly announceWrite: () => Promise<void>;
 }
 
 async function fillChunk(fill: SlotFill, chunk: Chunk, work: ChunkWork): Promise<keyof FillTally> {
   const { disk } = fill;
-  const { memory } = work;
+  const { lengthBytes } = chunk;
   const offsetBytes = fill.slotOffsetBytes + chunk.offsetBytes;
   const step = decideChunk(chunk.digest, fill.past);
   if (step === "skip") return "keptBytes";
+  const present = work.memory.present.subarray(0, lengthBytes);
   if (step === "compare") {
-    await disk.readDirect(memory, offsetBytes);
-    if (await holds(memory, chunk.digest)) return "keptBytes";
+    await disk.readDirect(present, offsetBytes);
+    if (holds(present, chunk.digest)) return "keptBytes";
   }
-  const { origin, bytes } = await bringChunk(fill, chunk, work.signal);
-  const ranges =
-    step === "compare" ? changedRanges(memory, bytes) : [{ offsetBytes: 0, lengthBytes: bytes.length }];
+  const wanted = work.memory.wanted.subarray(0, lengthBytes);
+  const origin = await bringChunk(fill, chunk.digest, wanted, work);
+  const ranges = step === "compare" ? changedRanges(present, wanted) : [{ offsetBytes: 0, lengthBytes }];
   await work.announceWrite();
-  memory.set(bytes);
   for (const range of ranges) {
-    const changed = memory.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes);
-    await disk.writeDirect({ offsetBytes: offsetBytes + range.offsetBytes, bytes: changed });
+    const bytes = wanted.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes);
+    await disk.writeDirect({ offsetBytes: offsetBytes + range.offsetBytes, bytes });
   }
   return origin;
 }
 
-const ZEROS = Buffer.alloc(CHUNK_BYTES);
-
+/** @param target filled with the chunk, checked */
 async function bringChunk(
   { readLocalChunk, fetchFrame }: SlotFill,
-  { digest, lengthBytes }: Chunk,
-  signal: AbortSignal,
-): Promise<{ origin: keyof FillTally; bytes: Uint8Array }> {
-  if (digest === null) return { origin: "zeroBytes", bytes: ZEROS.subarray(0, lengthBytes) };
-  const local = await readLocalChunk?.(digest, lengthBytes);
-  if (local !== undefined && (await hashChunk(local)) === digest) {
-    return { origin: "localBytes", bytes: local };
+  digest: ChunkDigest | null,
+  target: Buffer,
+  { memory, signal }: ChunkWork,
+): Promise<keyof FillTally> {
+  if (digest === null) {
+    target.fill(0);
+    return "zeroBytes";
   }
-  return { origin: "fetchedBytes", bytes: await fetchChunk(digest, lengthBytes, fetchFrame, signal) };
+  if ((await readLocalChunk?.(digest, target)) === true && holds(target, digest)) return "localBytes";
+  await fetchChunk({ digest, fetchFrame, target, frameMemory: memory.frame, signal });
+  return "fetchedBytes";
 }
 
 /**
@@ -116,10 +134,11 @@ export async function verifySlot(
 ): Promise<void> {
   await disk.dropCache();
   let doneBytes = 0;
-  await eachChunk(payload, signal, async (chunk, memory) => {
+  await eachChunk(payload, signal, allocateDirectMemory, async (chunk, memory) => {
     const offsetBytes = slotOffsetBytes + chunk.offsetBytes;
-    await disk.readDirect(memory, offsetBytes);
-    if (!(await holds(memory, chunk.digest))) {
+    const bytes = memory.subarray(0, chunk.lengthBytes);
+    await disk.readDirect(bytes, offsetBytes);
+    if (!holds(bytes, chunk.digest)) {
       throw new DrpError(
         "disk.failed",
         `${disk.path} gives back other bytes than were written, at ${offsetBytes}`,
@@ -131,22 +150,23 @@ export async function verifySlot(
   });
 }
 
-async function holds(bytes: Buffer, digest: ChunkDigest | null): Promise<boolean> {
-  return digest === null ? isZeroChunk(bytes) : (await hashChunk(bytes)) === digest;
+function holds(bytes: Buffer, digest: ChunkDigest | null): boolean {
+  return digest === null ? isZeroChunk(bytes) : chunkDigest(bytes) === digest;
 }
 
 /**
  * Works on CHUNKS_AT_ONCE chunks at a time, each with memory of its own. Whoever fails ends the others, and is waited for:
  * nobody may touch the disk afterwards.
  */
-async function eachChunk(
+async function eachChunk<Memory>(
   payload: Payload,
   signal: AbortSignal | undefined,
-  work: (chunk: Chunk, memory: Buffer, signal: AbortSignal) => Promise<void>,
+  allocate: (count: number) => Memory[],
+  work: (chunk: Chunk, memory: Memory, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const failed = new AbortController();
   const stopped = signal === undefined ? failed.signal : AbortSignal.any([failed.signal, signal]);
-  const free = allocateDirectMemory(Math.min(CHUNKS_AT_ONCE, payload.chunks.length));
+  const free = allocate(Math.min(CHUNKS_AT_ONCE, payload.chunks.length));
   const window = new TaskWindow(free.length);
   try {
     for (const [index, digest] of payload.chunks.entries()) {
@@ -156,7 +176,7 @@ async function eachChunk(
       await window.start(async () => {
         const memory = free.pop();
         if (memory === undefined) throw new RangeError("more chunks are under way than there is memory for");
-        await work(chunk, memory.subarray(0, lengthBytes), stopped).catch((error: unknown) => {
+        await work(chunk, memory, stopped).catch((error: unknown) => {
           // The first reason stays; what the others throw, because of it, says nothing.
           failed.abort(error);
           throw error;

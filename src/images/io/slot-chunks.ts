@@ -26,18 +26,20 @@ export class SlotChunks implements AsyncDisposable {
     return new SlotChunks(disk, volume, payload);
   }
 
-  /** @returns what lies there, unchecked; undefined where the image has no such chunk, or the disk does not give it */
-  async read(digest: ChunkDigest, lengthBytes: number): Promise<Uint8Array | undefined> {
+  /**
+   * @param target as long as the chunk; for readDirect()
+   * @returns whether it was filled, unchecked; not where the image has no such chunk, or the disk does not give it
+   */
+  async read(digest: ChunkDigest, target: Buffer): Promise<boolean> {
     const index = this.#indexes.get(digest);
-    if (index === undefined || chunkLength(this.#payload, index) !== lengthBytes) return undefined;
-    const bytes = Buffer.allocUnsafe(lengthBytes);
+    if (index === undefined || chunkLength(this.#payload, index) !== target.length) return false;
     try {
-      await this.#disk.readInto(bytes, this.#volume.offsetBytes + index * CHUNK_BYTES);
+      await this.#disk.readDirect(target, this.#volume.offsetBytes + index * CHUNK_BYTES);
+      return true;
     } catch {
       // The site has it too.
-      return undefined;
+      return false;
     }
-    return bytes;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

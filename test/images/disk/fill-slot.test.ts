@@ -104,9 +104,9 @@ describe("fillSlot()", () => {
   test("takes from this machine what it has, and asks for what only looks like it", async () => {
     makeEmpty();
     const [first, , third] = payload.chunks;
-    const readLocalChunk = async (digest: string) => {
-      if (digest === first) return plain[0];
-      return digest === third ? plain[0] : undefined;
+    const readLocalChunk = async (digest: string, target: Buffer) => {
+      plain[0]?.copy(target);
+      return digest === first || digest === third;
     };
     expect(await fill("zeroed", { readLocalChunk })).toMatchObject({ localBytes: CHUNK_BYTES });
     expect(asked).not.toContain(first);
@@ -117,7 +117,7 @@ describe("fillSlot()", () => {
     makeEmpty();
     const failure = new DrpError("site.unreachable", "gone");
     let underWay = 0;
-    const failing = async (digest: string, signal: AbortSignal) => {
+    const failing = async (digest: string, _memory: Buffer, signal: AbortSignal) => {
       if (digest === payload.chunks[5]) throw failure;
       underWay++;
       if (!signal.aborted) await once(signal, "abort");

@@ -1,26 +1,70 @@
 /** Chunks from the site's open boot server, over a few connections that stay open. */
-import { Agent } from "node:http";
 import type { FetchFrame } from "../../../images/io/fetch-image.ts";
-import { CHUNK_BYTES } from "../../../images/manifest.ts";
+import { ChunkConnection } from "./chunk-connection.ts";
 import type { Say } from "./console.ts";
-import { exchange } from "./http-request.ts";
+import { judgeAnswer, unreachable } from "./http-request.ts";
 import { retryWhileUnreachable } from "./retry.ts";
 
-/** zstd's worst case is a few bytes beyond the plain chunk (ZSTD_compressBound: 0.4 %). */
-const MAX_FRAME_BYTES = CHUNK_BYTES + CHUNK_BYTES / 16;
+/** Enough that one is always sending while others wait for the site's disk. */
 const CONNECTIONS = 4;
 
 export function createFrameFetcher(bootUrl: string, say: Say): { fetchFrame: FetchFrame; close: () => void } {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  const base = new URL(bootUrl);
+  const connections = new ConnectionPool(base);
+  const fetchOnce: FetchFrame = async (digest, memory, signal) => {
+    const url = `${bootUrl}/chunks/${digest}`;
+    const answer = await connections
+      .use(signal, connection => connection.fetch(new URL(url).pathname, memory, signal))
+      .catch(cause => {
+        throw unreachable(`${url} does not answer`, cause);
+      });
+    return judgeAnswer(url, answer);
+  };
   return {
-    fetchFrame: (digest, signal) =>
+    fetchFrame: (digest, memory, signal) =>
       retryWhileUnreachable(
         `fetching chunk ${digest.slice(0, 12)}`,
         say,
-        () =>
-          exchange({ url: `${bootUrl}/chunks/${digest}`, agent, maxAnswerBytes: MAX_FRAME_BYTES, signal }),
+        () => fetchOnce(digest, memory, signal),
         signal,
       ),
-    close: () => agent.destroy(),
+    close: () => connections.close(),
   };
+}
+
+class ConnectionPool {
+  readonly #base: URL;
+  readonly #idle: ChunkConnection[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #free = CONNECTIONS;
+
+  constructor(base: URL) {
+    this.#base = base;
+  }
+
+  async use<T>(signal: AbortSignal, action: (connection: ChunkConnection) => Promise<T>): Promise<T> {
+    if (this.#free === 0) await new Promise<void>(resolve => this.#waiting.push(resolve));
+    else this.#free--;
+    try {
+      const connection = this.#takeIdle() ?? (await ChunkConnection.open(this.#base, signal));
+      const result = await action(connection);
+      this.#idle.push(connection);
+      return result;
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+
+  close(): void {
+    for (const connection of this.#idle.splice(0)) connection.close();
+  }
+
+  #takeIdle(): ChunkConnection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined || connection.isOpen) return connection;
+    }
+  }
 }

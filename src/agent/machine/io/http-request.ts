@@ -11,8 +11,6 @@ export interface HttpExchange {
   readonly json?: unknown;
   /** A longer answer is refused. */
   readonly maxAnswerBytes: number;
-  /** Its answer is no longer wanted. */
-  readonly signal?: AbortSignal;
 }
 
 /** A site on a shop's thin line answers within this time, or the connection is dead. */
@@ -23,11 +21,7 @@ export async function exchange(ask: HttpExchange): Promise<Buffer> {
   const answer = await send(ask).catch(cause => {
     throw unreachable(`${ask.url} does not answer`, cause);
   });
-  if (answer.status === 200) return answer.body;
-  if (answer.status >= 500 || answer.status === 429) {
-    throw unreachable(`${ask.url} is not ready`, refusal(ask.url, answer));
-  }
-  throw refusal(ask.url, answer);
+  return judgeAnswer(ask.url, answer);
 }
 
 interface Answer {
@@ -35,14 +29,22 @@ interface Answer {
   readonly body: Buffer;
 }
 
-function send({ url, agent, json, maxAnswerBytes, signal }: HttpExchange): Promise<Answer> {
+/** @throws {DrpError} site.unreachable (worth a retry), or the site's own code when it refuses */
+export function judgeAnswer(url: string, answer: Answer): Buffer {
+  if (answer.status === 200) return answer.body;
+  if (answer.status >= 500 || answer.status === 429) {
+    throw unreachable(`${url} is not ready`, refusal(url, answer));
+  }
+  throw refusal(url, answer);
+}
+
+function send({ url, agent, json, maxAnswerBytes }: HttpExchange): Promise<Answer> {
   const body = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const options = {
     agent,
     method: body === undefined ? "GET" : "POST",
     headers: body === undefined ? {} : { "content-type": "application/json", "content-length": body.length },
-    signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   };
   const begin = url.startsWith("https:") ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
@@ -62,7 +64,7 @@ function send({ url, agent, json, maxAnswerBytes, signal }: HttpExchange): Promi
   });
 }
 
-function unreachable(message: string, cause?: unknown): DrpError {
+export function unreachable(message: string, cause?: unknown): DrpError {
   return new DrpError("site.unreachable", message, {
     advice: "Check the network between this machine and its site agent.",
     cause,

@@ -74,7 +74,7 @@ export async function writeUpdate(work: UpdateWork): Promise<void> {
       slot: disk.slots[slot],
       payload,
       fetchFrame: frames.fetchFrame,
-      readLocalChunk: async (chunk, lengthBytes) => await present?.read(chunk, lengthBytes),
+      readLocalChunk: async (chunk, target) => (await present?.read(chunk, target)) ?? false,
       beforeFirstWrite: () => writeSlotConfig(disk.esp, slot, null),
       onBytesDone: doneBytes => work.onProgress(doneBytes, payload.sizeBytes),
       signal,

@@ -139,7 +139,7 @@ export class TestSite implements AsyncDisposable {
     this.askedChunks.push(digest);
     this.beforeChunk(digest);
     const frame = this.frames.get(digest);
-    response.writeHead(frame === undefined ? 404 : 200);
+    response.writeHead(frame === undefined ? 404 : 200, { "content-length": frame?.length ?? 0 });
     response.end(frame);
   }
 }
