@@ -11,7 +11,7 @@ import { readDirectoryAsTar } from "../../../src/images/io/directory-source.ts";
 import { layTar } from "../../../src/images/io/tar-source.ts";
 import type { ContentRun, DirectoryNode, TreeNode } from "../../../src/images/tree-node.ts";
 import { noise } from "../bundles.ts";
-import { makeOddTree, makeVolume, run } from "../ext4-reader/odd-tree.ts";
+import { makeOddTree, makeVolume, run, tryRun } from "../ext4-reader/odd-tree.ts";
 import {
   complaints,
   describeImage,
@@ -189,6 +189,11 @@ describe("planExt4() makes a file system that e2fsck finds sound and a reader fi
   });
 });
 
+/** user::rw-, user:7:r--, group::r--, mask::rw-, other::--- */
+const ACL = "0200000001000600ffffffff020004000700000004000400ffffffff10000600ffffffff20000000ffffffff";
+const SET_ACL = `import os, sys; os.setxattr(sys.argv[1], "system.posix_acl_access", bytes.fromhex("${ACL}"))`;
+const SHOW_ACL = 'import os, sys; print(os.getxattr(sys.argv[1], "system.posix_acl_access").hex())';
+
 describe("planExt4() of a real tree", () => {
   let odd: string;
   let tree: FileTree;
@@ -197,6 +202,7 @@ describe("planExt4() of a real tree", () => {
     odd = join(dir, "odd");
     await mkdir(odd);
     makeOddTree(odd);
+    tryRun("python3", "-c", SET_ACL, join(odd, "empty"));
     tree = new FileTree();
     await using contents = await ContentSpool.create(join(dir, "contents"));
     await layTar(tree, readDirectoryAsTar(odd), contents);
@@ -237,6 +243,9 @@ describe("planExt4() of a real tree", () => {
         .split("\n")
         .filter(line => line !== "" && !line.endsWith("Mod time differs"));
       expect(differences).toEqual([]);
+      if (tryRun("python3", "-c", SHOW_ACL, join(odd, "empty"))) {
+        expect(run("python3", "-c", SHOW_ACL, join(mountpoint, "empty")).trim()).toBe(ACL);
+      }
       expect(compared.stderr).toBe("");
     } finally {
       run("umount", mountpoint);
