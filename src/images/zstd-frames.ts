@@ -46,6 +46,14 @@ export async function* splitFrames(source: AsyncIterable<Uint8Array>): AsyncGene
   if (filled > 0) throw new DecodeError(`the zstd frame at byte ${offsetBytes} is cut after ${filled} bytes`);
 }
 
+/** @throws {DecodeError} unless `frame` is one frame that a chunk can be, and nothing else */
+export function requireChunkFrame(frame: Buffer): void {
+  const length = measureFrame(frame, 0);
+  if (length === undefined) throw new DecodeError(`the zstd frame is cut after ${frame.length} bytes`);
+  if (length < frame.length)
+    throw new DecodeError(`the zstd frame ends at byte ${length} of ${frame.length}`);
+}
+
 /** Length of the frame that `bytes` begins with; undefined while its end is not in sight. */
 function measureFrame(bytes: Buffer, offsetBytes: number): number | undefined {
   if (bytes.length < 5) return undefined;

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, utimes } from "node:fs/promises";
+import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -120,7 +120,44 @@ describe("an upload", () => {
   });
 });
 
+describe("an upload of two senders", () => {
+  test("is completed for both, whoever comes first", async () => {
+    await registry.ingestBundle(streamOf(bundle.bytes), [key]);
+    await uploads.begin(streamOf(await headOf(bundle)), [key]);
+    await uploads.begin(streamOf(await headOf(bundle)), [key]);
+    const completed = { digest: bundle.digest, keyId: key.keyId };
+    expect(await uploads.complete(bundle.digest)).toMatchObject(completed);
+    expect(await uploads.complete(bundle.digest)).toMatchObject(completed);
+  });
+
+  test("takes away no other upload's protection when both end it", async () => {
+    const other = await makeBundle(image, key, "frames", { version: "2" });
+    breaksAt = CHUNKS;
+    await push();
+    await uploads.begin(streamOf(await headOf(other)), [key]);
+    await Promise.all([uploads.complete(bundle.digest), uploads.complete(bundle.digest)]);
+    await registry.remove(bundle.digest);
+    expect(await uploads.complete(other.digest)).toMatchObject({ digest: other.digest });
+    expect(await chunkFiles()).toHaveLength(CHUNKS);
+  });
+});
+
+test("an upload that cannot be read any more does not keep the hub from starting", async () => {
+  await writeFile(join(dir, "uploads", `${"ab".repeat(32)}.json`), "{");
+  await open();
+  expect(await readdir(join(dir, "uploads"))).toEqual([]);
+});
+
 describe("an upload refuses", () => {
+  test("a frame with something behind it", async () => {
+    await uploads.begin(streamOf(await headOf(bundle)), [key]);
+    const first = bundle.manifest.payloads[0]?.chunks[0] ?? "";
+    const frame = Buffer.concat([await encodeChunk(image.subarray(0, CHUNK_BYTES)), Buffer.from("more")]);
+    await expect(uploads.keepChunk(bundle.digest, first, frame)).rejects.toMatchObject({
+      code: "bundle.tampered",
+    });
+  });
+
   test("a manifest that nobody vouches for", async () => {
     const stranger = await makeBundle(image, makeKey());
     await expect(push(stranger.bytes)).rejects.toMatchObject({ code: "signature.rejected" });

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { DrpError } from "../../core/errors.ts";
+import { storageError } from "../../core/storage-error.ts";
 import type { Clock } from "../../core/time.ts";
 import { imageDigest } from "../digest.ts";
 import type { TrustedKey } from "../keys.ts";
@@ -18,12 +19,16 @@ import {
   signatureSchema,
 } from "../manifest.ts";
 import type { SignedManifest } from "../signature.ts";
-import { type BundledChunk, BundleReader } from "./bundle-reader.ts";
+import { requireChunkFrame } from "../zstd-frames.ts";
+import { type BundledChunk, BundleReader, tamperedChunk } from "./bundle-reader.ts";
 import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
+import { TaskWindow } from "./task-window.ts";
 
 /** The registry, as far as an upload needs it. */
 export interface UploadTarget {
   hasChunk(digest: ChunkDigest): Promise<boolean>;
+  /** @returns undefined: no such image is visible */
+  manifest(digest: ImageDigest): Promise<SignedManifest | undefined>;
   /** From now on no sweep takes these chunks. */
   pin(chunks: ReadonlySet<ChunkDigest>): Promise<void>;
   /** Those that no image needs may go. */
@@ -46,6 +51,8 @@ interface Upload {
   readonly manifest: Manifest;
   /** Each chunk once, by one of its places. */
   readonly places: ReadonlyMap<ChunkDigest, Place>;
+  /** Still to come, as far as anybody has looked since the hub started. */
+  missing: Set<ChunkDigest> | undefined;
 }
 
 interface Place {
@@ -55,6 +62,8 @@ interface Place {
 
 /** Each open one holds chunks on the disk and up to 8 MB of memory. */
 const MAX_OPEN = 16;
+/** Questions to the store side by side: an S3 store takes its time for each. */
+const LOOKS_AT_ONCE = 32;
 const REST_MS = 24 * 60 * 60 * 1000;
 
 export class Uploads {
@@ -75,9 +84,10 @@ export class Uploads {
     await removeUnfinished(dir);
     const uploads = new Uploads(dir, target, clock);
     for (const name of await readdir(dir)) {
-      const content = JSON.parse(await readFile(join(dir, name), "utf8"));
-      const signed = { ...content, signature: signatureSchema.parse(content.signature) };
-      await uploads.#take(signed, manifestSchema.parse(JSON.parse(signed.manifestText)));
+      const kept = readUpload(await readFile(join(dir, name), "utf8"));
+      // Its sender begins again; what came of it is swept as nobody's.
+      if (kept === undefined) await rm(join(dir, name));
+      else await uploads.#take(kept.signed, kept.manifest);
     }
     await uploads.#giveUpRested();
     return uploads;
@@ -102,10 +112,15 @@ export class Uploads {
         advice: "Finish one of them; one that rests for a day is given up by itself.",
       });
     }
-    const { places } = await this.#take(signed, manifest);
-    await writeWhole(this.#path(digest), JSON.stringify(signed));
-    await syncDirectory(this.#dir);
-    return { digest, missing: await this.#missing(places) };
+    const upload = await this.#take(signed, manifest);
+    try {
+      await writeWhole(this.#path(digest), JSON.stringify(signed));
+      await syncDirectory(this.#dir);
+    } catch (cause) {
+      throw storageError(this.#dir, cause);
+    }
+    upload.missing = await this.#look(upload.places);
+    return { digest, missing: [...upload.missing] };
   }
 
   /**
@@ -122,22 +137,34 @@ export class Uploads {
         advice: "Begin the upload again: it says which chunks are missing.",
       });
     }
+    try {
+      requireChunkFrame(frame);
+    } catch (cause) {
+      throw tamperedChunk(place.part, place.index, "cannot be read", cause);
+    }
     await this.#target.keepChunk({ ...place, form: "frame", bytes: frame });
+    upload.missing?.delete(chunk);
     const now = new Date(this.#clock());
-    await utimes(this.#path(image), now, now);
+    // Another sender of the same image may have completed it meanwhile.
+    await utimes(this.#path(image), now, now).catch(() => undefined);
   }
 
-  /** @throws {DrpError} upload.unknown, upload.incomplete */
+  /**
+   * Makes the image visible; again is as good as once.
+   *
+   * @throws {DrpError} upload.unknown, upload.incomplete
+   */
   async complete(image: ImageDigest): Promise<CompletedUpload> {
-    const upload = this.#require(image);
-    const missing = await this.#missing(upload.places);
-    if (missing.length > 0) {
+    const upload = this.#open.get(image) ?? (await this.#completed(image)) ?? this.#require(image);
+    upload.missing ??= await this.#look(upload.places);
+    const missing = upload.missing.size;
+    if (missing > 0) {
       throw new DrpError(
         "upload.incomplete",
-        `${missing.length} of the ${upload.places.size} chunks of ${nameOf(upload)} have not come`,
+        `${missing} of the ${upload.places.size} chunks of ${nameOf(upload)} have not come`,
         {
           advice: "Push the bundle again: only what is missing is sent.",
-          facts: { missing: missing.length },
+          facts: { missing },
         },
       );
     }
@@ -150,7 +177,12 @@ export class Uploads {
     const digest = imageDigest(signed.manifestText);
     const known = this.#open.get(digest);
     // A second sender may bring another signature of the same manifest.
-    const upload = { signed, manifest, places: known?.places ?? placesOf(manifest) };
+    const upload = {
+      signed,
+      manifest,
+      places: known?.places ?? placesOf(manifest),
+      missing: known?.missing,
+    };
     this.#open.set(digest, upload);
     if (known === undefined) await this.#target.pin(new Set(upload.places.keys()));
     return upload;
@@ -167,14 +199,31 @@ export class Uploads {
 
   /** Whatever the upload did not bring to an end may be swept. */
   async #giveUp(digest: ImageDigest, upload: Upload): Promise<void> {
+    // Given up already, or taken up by another sender.
+    if (this.#open.get(digest) !== upload) return;
     this.#open.delete(digest);
     await rm(this.#path(digest), { force: true });
     await this.#target.unpin(new Set(upload.places.keys()));
   }
 
-  async #missing(places: Upload["places"]): Promise<ChunkDigest[]> {
-    const missing: ChunkDigest[] = [];
-    for (const chunk of places.keys()) if (!(await this.#target.hasChunk(chunk))) missing.push(chunk);
+  /** Its answer may have been lost on the way. */
+  async #completed(image: ImageDigest): Promise<Upload | undefined> {
+    const signed = await this.#target.manifest(image);
+    if (signed === undefined) return undefined;
+    const manifest = manifestSchema.parse(JSON.parse(signed.manifestText));
+    return { signed, manifest, places: new Map(), missing: new Set() };
+  }
+
+  /** @returns those that are not there */
+  async #look(places: Upload["places"]): Promise<Set<ChunkDigest>> {
+    const missing = new Set<ChunkDigest>();
+    const window = new TaskWindow(LOOKS_AT_ONCE);
+    for (const chunk of places.keys()) {
+      await window.start(async () => {
+        if (!(await this.#target.hasChunk(chunk))) missing.add(chunk);
+      });
+    }
+    await window.finish();
     return missing;
   }
 
@@ -188,6 +237,17 @@ export class Uploads {
 
   #path(image: ImageDigest): string {
     return join(this.#dir, `${image.slice("sha256:".length)}.json`);
+  }
+}
+
+/** @returns undefined for what is no upload of this release */
+function readUpload(text: string): { signed: SignedManifest; manifest: Manifest } | undefined {
+  try {
+    const { manifestText, signature } = JSON.parse(text);
+    const signed = { manifestText, signature: signatureSchema.parse(signature) };
+    return { signed, manifest: manifestSchema.parse(JSON.parse(manifestText)) };
+  } catch {
+    return undefined;
   }
 }
 
