@@ -10,10 +10,19 @@ import { DrpError, describeErrorChain } from "../src/core/errors.ts";
 import { type Benchmark, formatResults } from "./benchmark.ts";
 import { bootHttpBenchmark } from "./boot-http.ts";
 import { dhcpBenchmark } from "./dhcp.ts";
+import { historyBenchmark } from "./history.ts";
 import { mixedBenchmark } from "./mixed.ts";
+import { streamBenchmark } from "./stream.ts";
 import { tftpBenchmark } from "./tftp.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [dhcpBenchmark, tftpBenchmark, bootHttpBenchmark, mixedBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [
+  dhcpBenchmark,
+  tftpBenchmark,
+  bootHttpBenchmark,
+  mixedBenchmark,
+  historyBenchmark,
+  streamBenchmark,
+];
 
 /** On the disk of the checkout: /tmp may be memory. */
 const WORK_FOLDER = path.join(import.meta.dirname, "..", ".cache", "bench");
