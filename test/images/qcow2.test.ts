@@ -185,6 +185,18 @@ describe("openQcow2() of images that qemu-img makes", () => {
     expect(describeAll(error)).toMatch(words);
   });
 
+  test("takes a last sector that older QEMUs do not fill up", async () => {
+    const text = content.subarray(0, 100_352);
+    await writeFile(join(dir, "text.img"), text);
+    const path = join(dir, "short.qcow2");
+    qemu("qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "text.img", path);
+    const image = await readFile(path);
+    const kept = image.findLastIndex(byte => byte !== 0) + 1;
+    expect(kept % 512).not.toBe(0);
+    await writeFile(path, image.subarray(0, kept));
+    expect((await readRaw(path)).equals(text)).toBe(true);
+  });
+
   test.each([
     ["deflate", "compression_type=zlib"],
     ["zstd", "compression_type=zstd"],
