@@ -199,7 +199,9 @@ describe("a bundle that was changed on the way", () => {
     const frames = await Promise.all(cut(image).map(encodeChunk));
     const swapped = Buffer.concat([2, 1, 0, 3].map(index => frames[index] ?? Buffer.alloc(0)));
     const error = await failureOf(await makeTar(withPayload(swapped)));
-    expect(error).toMatchObject({ code: "bundle.tampered", facts: { chunk: 0 } });
+    expect(error.code).toBe("bundle.tampered");
+    // Chunks are checked side by side: either of the two is found first.
+    expect([0, 2]).toContain(error.facts.chunk);
     expect(await files()).toEqual([]);
   });
 
