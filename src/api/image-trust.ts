@@ -1,32 +1,15 @@
 /** Whom the hub believes: the key lists in its store, and how the next one comes to be the newest. */
 import { DrpError } from "../core/errors.ts";
 import type { EpochMs } from "../core/time.ts";
-import {
-  decideKeyLists,
-  type KeyChain,
-  knownKeys,
-  newestKeyList,
-  parseKeyChain,
-  provenTime,
-} from "../images/key-chain.ts";
+import { decideKeyLists, type KeyChain, newestKeyList } from "../images/key-chain.ts";
 import type { SignedKeyList } from "../images/key-list.ts";
-import type { TrustedKey } from "../images/keys.ts";
+import { loadKeyChain } from "../rollout/io/load-key-chain.ts";
 import type { KeyListRecord, Store, StoreChange } from "../store/ports.ts";
 import { audit } from "./audit.ts";
 import type { Caller } from "./route.ts";
 
 /** How far ahead of the hub's clock the one may be that made a list. */
 const CLOCK_SKEW_MS = 10 * 60_000;
-
-export async function readKeyChain(store: Store): Promise<KeyChain> {
-  return parseKeyChain((await store.listKeyLists()).map(({ signed }) => signed));
-}
-
-/** Every key that was ever trusted, with why it counts no more where it does not. */
-export async function knownImageKeys(store: Store, now: EpochMs): Promise<readonly TrustedKey[]> {
-  const chain = await readKeyChain(store);
-  return knownKeys(chain, provenTime(chain, { at: now, by: "the hub's clock" }));
-}
 
 /**
  * Makes the newest of these lists the fleet's. Given again, it changes nothing.
@@ -40,7 +23,7 @@ export async function publishKeyLists(
   caller: Caller,
   now: EpochMs,
 ): Promise<KeyChain> {
-  const known = await readKeyChain(store);
+  const known = await loadKeyChain(store);
   const decision = decideKeyLists(known, lists);
   if (decision.kind === "unchanged") return known;
   if (decision.kind === "refused") throw rejected(decision.reason, decision.advice);

@@ -23,7 +23,15 @@ export interface PruneReport {
 
 /** Changes nothing. */
 export async function planPrune(deps: PruneDeps, rule: RetentionRule): Promise<PruneReport> {
-  const { store, clock } = deps;
+  const verdicts = await decidePrune(deps, rule);
+  return { verdicts, freedBytes: await measureFreed(deps, verdicts) };
+}
+
+/** Which images would go, without reading their manifests. */
+export async function decidePrune(
+  { store, clock }: Pick<PruneDeps, "store" | "clock">,
+  rule: RetentionRule,
+): Promise<RetentionVerdict<ImageRecord>[]> {
   const images = await readAll(
     after => store.listImages({ limit: PAGE, ...after }),
     image => image.digest,
@@ -39,8 +47,7 @@ export async function planPrune(deps: PruneDeps, rule: RetentionRule): Promise<P
     previous: await store.listPreviousImages(),
     denied: await store.listDeniedImages(),
   };
-  const verdicts = decideRetention(images, needs, rule, clock());
-  return { verdicts, freedBytes: await measureFreed(deps, verdicts) };
+  return decideRetention(images, needs, rule, clock());
 }
 
 /**
@@ -53,9 +60,8 @@ export async function pruneImages(
   toEvent: (image: ImageRecord, reason: string) => NewEvent,
 ): Promise<PruneReport> {
   const { store, registry } = deps;
-  const { verdicts: planned } = await planPrune(deps, rule);
   const verdicts: RetentionVerdict<ImageRecord>[] = [];
-  for (const verdict of planned) {
+  for (const verdict of await decidePrune(deps, rule)) {
     verdicts.push(verdict.keep ? verdict : await removeUnneeded(store, verdict, toEvent));
   }
   const freedBytes = await measureFreed(deps, verdicts);

@@ -3,9 +3,10 @@ import { type KeyChain, newestKeyList } from "../../images/key-chain.ts";
 import { unsignedKeyList } from "../../images/key-list.ts";
 import { parseTrustedKey } from "../../images/keys.ts";
 import { nextKeyList } from "../../images/next-key-list.ts";
+import { loadKeyChain } from "../../rollout/io/load-key-chain.ts";
 import type { KeyListRecord } from "../../store/ports.ts";
 import type { ApiDeps } from "../deps.ts";
-import { publishKeyLists, readKeyChain } from "../image-trust.ts";
+import { publishKeyLists } from "../image-trust.ts";
 import { defineRoute, json, type Route } from "../route.ts";
 import {
   type ImageKey,
@@ -20,7 +21,7 @@ import {
 export function imageKeyRoutes({ store, clock }: ApiDeps): Route[] {
   const listKeys = async (): Promise<ImageKey[]> => {
     const records = await store.listKeyLists();
-    return keysOf(await readKeyChain(store), records);
+    return keysOf(await loadKeyChain(store), records);
   };
   return [
     defineRoute({
@@ -44,7 +45,7 @@ export function imageKeyRoutes({ store, clock }: ApiDeps): Route[] {
       handle: async ({ body, caller }) => {
         const { keyId, publicKeyPem } = parseTrustedKey(body.publicKeyPem);
         const now = clock();
-        const chain = await readKeyChain(store);
+        const chain = await loadKeyChain(store);
         if (chain.length > 0) {
           throw new DrpError(
             "key-list.rejected",

@@ -2,8 +2,8 @@
 import { DrpError } from "../../core/errors.ts";
 import { chunkDigestSchema, imageDigestSchema } from "../../images/manifest.ts";
 import { MAX_FRAME_BYTES } from "../../images/zstd-frames.ts";
+import { loadKnownKeys } from "../../rollout/io/load-key-chain.ts";
 import type { ApiDeps } from "../deps.ts";
-import { knownImageKeys } from "../image-trust.ts";
 import { recordPushedImage } from "../record-pushed-image.ts";
 import { type Call, defineRoute, EMPTY, json, type Route } from "../route.ts";
 import { pushedImageSchema, startedUploadSchema } from "../wire.ts";
@@ -19,7 +19,7 @@ export function imageUploadRoutes({ store, uploads, clock }: ApiDeps): Route[] {
       body: "stream",
       status: 200,
       answer: startedUploadSchema,
-      handle: async ({ upload }) => json(await uploads.begin(upload, await knownImageKeys(store, clock()))),
+      handle: async ({ upload }) => json(await uploads.begin(upload, await loadKnownKeys(store, clock()))),
     }),
     defineRoute({
       method: "post",

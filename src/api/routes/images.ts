@@ -2,10 +2,10 @@ import { z } from "zod";
 import { DrpError } from "../../core/errors.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { loadSignerRefusals } from "../../rollout/io/load-image-standing.ts";
+import { loadKnownKeys } from "../../rollout/io/load-key-chain.ts";
 import type { ImageRecord, Store } from "../../store/ports.ts";
 import { audit } from "../audit.ts";
 import type { ApiDeps } from "../deps.ts";
-import { knownImageKeys } from "../image-trust.ts";
 import { findImageUsers } from "../image-users.ts";
 import { answerPage, pageQuery } from "../paging.ts";
 import { recordPushedImage } from "../record-pushed-image.ts";
@@ -54,7 +54,7 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       status: 201,
       answer: pushedImageSchema,
       handle: async ({ upload, caller }) => {
-        const ingested = await registry.ingestBundle(upload, await knownImageKeys(store, clock()));
+        const ingested = await registry.ingestBundle(upload, await loadKnownKeys(store, clock()));
         return json(await recordPushedImage(store, ingested, caller, clock()));
       },
     }),

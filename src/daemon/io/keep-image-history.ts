@@ -1,5 +1,5 @@
 /** Keeps images that nothing needs any more as deltas, and those that something needs again whole: after each push, and each hour. */
-import { planPrune } from "../../api/prune-images.ts";
+import { decidePrune } from "../../api/prune-images.ts";
 import type { Clock } from "../../core/time.ts";
 import { runDeltaJob } from "../../images/io/delta-process.ts";
 import type { MakeDelta } from "../../images/io/image-store.ts";
@@ -8,7 +8,7 @@ import type { Store } from "../../store/ports.ts";
 
 export interface ImageHistoryOptions {
   readonly store: Store;
-  readonly registry: Pick<ImageRegistry, "manifest" | "remove" | "compact">;
+  readonly registry: Pick<ImageRegistry, "compact">;
   readonly deltaProcessCommand: readonly [program: string, ...args: string[]];
   readonly clock: Clock;
   readonly onError: (context: string, error: unknown) => void;
@@ -32,7 +32,7 @@ export function keepImageHistory(options: ImageHistoryOptions): { stop(): Promis
     while (isDue && !signal.aborted) {
       isDue = false;
       try {
-        const { verdicts } = await planPrune({ store, registry, clock }, ONLY_NEEDED);
+        const verdicts = await decidePrune({ store, clock }, ONLY_NEEDED);
         const images = verdicts.map(({ image, keep }) => ({ ...image, keepWhole: keep }));
         await registry.compact(images, make, signal);
       } catch (error) {

@@ -1,9 +1,9 @@
 /** Reads from the store what decides whether the fleet still takes an image. */
 import type { EpochMs } from "../../core/time.ts";
-import { knownKeys, parseKeyChain, provenTime } from "../../images/key-chain.ts";
 import type { ImageDigest } from "../../images/manifest.ts";
 import type { ImageRecord, ReleaseFloorRecord, Store } from "../../store/ports.ts";
 import type { ImageStanding } from "../image-standing.ts";
+import { loadKnownKeys } from "./load-key-chain.ts";
 
 export async function loadImageStanding(
   store: Store,
@@ -25,12 +25,11 @@ export async function loadSignerRefusals(
   store: Store,
   now: EpochMs,
 ): Promise<(keyId: string) => string | null> {
-  const chain = parseKeyChain((await store.listKeyLists()).map(({ signed }) => signed));
-  const keys = knownKeys(chain, provenTime(chain, { at: now, by: "the hub's clock" }));
+  const keys = await loadKnownKeys(store, now);
   const byId = new Map(keys.map(key => [key.keyId, key]));
   return keyId => {
     // Nobody is trusted yet, so nothing can have been pushed by a key that was.
-    if (chain.length === 0) return null;
+    if (keys.length === 0) return null;
     const key = byId.get(keyId);
     if (key === undefined) return `key ${keyId.slice(0, 16)}, which no key list has`;
     return key.refusal === undefined ? null : `key ${key.refusal.keyName}, which ${key.refusal.why}`;
