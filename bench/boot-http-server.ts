@@ -7,7 +7,7 @@ await startBootHttp({
   host: "0.0.0.0",
   port: Number(port),
   findFile: urlPath => path.join(folder, urlPath),
-  findChunk: async () => undefined,
+  findChunk: async digest => path.join(folder, "chunks", digest),
   scriptFor: () => Promise.reject(new Error("there are no machines here")),
   onEvent: () => {},
   clock: Date.now,
