@@ -3,8 +3,8 @@
  * of block number (64 GiB of image), 8 more bits of the hash, so that few candidates are read in vain.
  */
 
-/** 16 MiB of memory. */
-const MAX_SLOTS = 2 ** 22;
+/** 8 MiB of memory: every block of 6 GiB of data that is nowhere the same, every fourth of 24 GiB. */
+const MAX_SLOTS = 2 ** 21;
 /** Open addressing stays short below it. */
 const MAX_LOAD = 0.75;
 const MIN_SLOTS = 1024;

@@ -59,13 +59,13 @@ export async function writeDelta(
 /** The new image, read through its delta: each chunk checked before it is given out. */
 export interface OpenDelta extends ImageReader, AsyncDisposable {}
 
-/** A group is read for each of its chunks when they are read in order: the last few are kept, 2 MiB each. */
-const GROUPS_KEPT = 2;
+/** Who compares images asks for a chunk more than once: the last few groups are kept, 1 MiB each. */
+const GROUPS_KEPT = 4;
 
 /**
  * Gives any chunk of the new image at the price of its group: its dictionary and its copies are read from the old image.
  *
- * Memory: 8 chunks of the old image and 2 groups, whatever is read.
+ * Memory: 8 chunks of the old image and 4 groups, whatever is read.
  *
  * @param from stays open as long as this is used; closing it is its owner's
  * @throws {DecodeError} not a whole delta between these images
