@@ -14,6 +14,7 @@ const run = promisify(execFile);
 const KERNEL = randomBytes(700_000);
 const DIGEST = "ab".repeat(32);
 const GONE_DIGEST = "cd".repeat(32);
+const COMING_DIGEST = "ef".repeat(32);
 const KNOWN = "52:54:00:00:00:01";
 
 let folder = "";
@@ -34,8 +35,10 @@ beforeAll(async () => {
     host: "127.0.0.1",
     port: 0,
     findFile: path => files.get(path),
-    findChunk: async digest =>
-      ({ [DIGEST]: join(folder, "kernel"), [GONE_DIGEST]: join(folder, "gone-chunk") })[digest],
+    findChunk: async digest => {
+      if (digest === COMING_DIGEST) throw new DrpError("timed-out", "it is still on its way to this site");
+      return { [DIGEST]: join(folder, "kernel"), [GONE_DIGEST]: join(folder, "gone-chunk") }[digest];
+    },
     scriptFor: async mac => {
       if (mac !== KNOWN) throw new DrpError("hub.unreachable", "the hub does not answer");
       return { kind: "refused", reason: "a test" };
@@ -60,6 +63,14 @@ async function get(path: string, headers: Record<string, string> = {}, method = 
 }
 
 describe("the boot HTTP server", () => {
+  it("tells a client to ask again for a chunk that is on its way, and calls that no event", async () => {
+    const before = events.length;
+    const { status, headers, body } = await get(`/chunks/${COMING_DIGEST}`);
+    expect([status, headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(body.toString()).toBe("it is still on its way to this site\n");
+    expect(events.slice(before)).toEqual([]);
+  });
+
   it("gives a file whole, in part, and its head", async () => {
     const whole = await get("/ramdisk/vmlinuz");
     expect(whole.body.equals(KERNEL)).toBe(true);

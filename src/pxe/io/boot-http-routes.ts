@@ -7,7 +7,7 @@
  *   GET /chunks/HEX                   one zstd frame; never changes
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { describeErrorChain } from "../../core/errors.ts";
+import { DrpError, describeErrorChain } from "../../core/errors.ts";
 import { type MacAddress, parseMac } from "../../core/mac.ts";
 import type { Clock } from "../../core/time.ts";
 import type { BootEvent } from "../../dhcp/boot-event.ts";
@@ -25,6 +25,7 @@ export interface BootHttpSources {
   /** URL path → file: "/loaders/ipxe.efi", "/ramdisk/vmlinuz". Asked for each request. */
   readonly findFile: (urlPath: string) => string | undefined;
   /** @param digestHex 64 lower-case hexadecimal digits @returns a file that holds one zstd frame */
+  /** May fail with `timed-out`: it is on its way, and the client is told to ask again. */
   readonly findChunk: (digestHex: string) => Promise<string | undefined>;
   /**
    * Rejects with a DrpError when there is no plan to be had; the machine is then told and tries again.
@@ -53,6 +54,11 @@ export async function answerRequest(
   try {
     await route(context, request, response);
   } catch (error) {
+    if (error instanceof DrpError && error.code === "timed-out" && !response.headersSent) {
+      // Nothing is wrong: a thin line takes its time, and whoever installs asks again.
+      response.setHeader("retry-after", "1");
+      return sendText(response, 503, `${error.message}\n`);
+    }
     const path = (request.url ?? "/").slice(0, 200);
     report(context, request, {
       kind: "http.failed",

@@ -217,6 +217,16 @@ describe("drp machine install", () => {
     expect(phases().at(-1)).toBe("booting");
   });
 
+  test("waits for a site that is still fetching, as long as that takes, and says so once for each chunk", async () => {
+    // More than a machine tries a site that cannot be reached, for each of the image's chunks.
+    site.stillComing = 11 * new Set(image.frames.keys()).size;
+    await install(createDisk());
+    const waiting = said.filter(line => line.includes("is still on its way to the site"));
+    expect(waiting.length).toBeGreaterThan(0);
+    expect(waiting.length).toBeLessThanOrEqual(Math.ceil(image.rootfs.length / CHUNK_BYTES));
+    expect(phases().at(-1)).toBe("booting");
+  });
+
   test("ends at once when the site refuses its token", async () => {
     site.failures.push({ status: 403, code: "token.rejected", detail: "the boot token was used before" });
     expect(await failureOf(createDisk())).toMatchObject({

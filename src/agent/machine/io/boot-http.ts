@@ -1,4 +1,5 @@
 /** Chunks from the site's open boot server, over a few connections that stay open. */
+import { DrpError } from "../../../core/errors.ts";
 import type { FetchFrame } from "../../../images/io/fetch-image.ts";
 import { ChunkConnection } from "./chunk-connection.ts";
 import type { Say } from "./console.ts";
@@ -18,6 +19,7 @@ export function createFrameFetcher(bootUrl: string, say: Say): { fetchFrame: Fet
       .catch(cause => {
         throw unreachable(`${url} does not answer`, cause);
       });
+    if (answer.status === 503) throw stillComing(digest);
     return judgeAnswer(url, answer);
   };
   return {
@@ -30,6 +32,13 @@ export function createFrameFetcher(bootUrl: string, say: Say): { fetchFrame: Fet
       ),
     close: () => connections.close(),
   };
+}
+
+/** A site fetches an image once for all its machines; over a thin line, or with its budget spent, that takes hours. */
+function stillComing(digest: string): DrpError {
+  return new DrpError("timed-out", `chunk ${digest.slice(0, 12)} is still on its way to the site`, {
+    advice: "Nothing: it goes on by itself. `drp sites show SITE` says what holds it up.",
+  });
 }
 
 class ConnectionPool {

@@ -1,4 +1,4 @@
-/** Tries again while the site cannot be reached; a refusal is final. */
+/** Tries again while the site cannot be reached, or fetches itself what it is asked for; a refusal is final. */
 import { setTimeout as delay } from "node:timers/promises";
 import { DrpError } from "../../../core/errors.ts";
 import { formatDuration } from "../../../core/time.ts";
@@ -18,14 +18,22 @@ export async function retryWhileUnreachable<T>(
   action: () => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
+  let saidComing = false;
   for (let failures = 1; ; failures++) {
     signal?.throwIfAborted();
     try {
       return await action();
     } catch (error) {
-      const isWorthIt =
-        signal?.aborted !== true && error instanceof DrpError && error.code === "site.unreachable";
-      if (!isWorthIt || failures === MAX_TRIES) throw error;
+      if (signal?.aborted === true || !(error instanceof DrpError)) throw error;
+      if (error.code === "timed-out") {
+        // The site is there and at it, however long that takes: no failure, and nothing to say twice.
+        if (!saidComing) say(`${what}: ${error.message}`);
+        saidComing = true;
+        failures = 0;
+        await delay(retryDelayMs(1, Math.random()), undefined, { signal });
+        continue;
+      }
+      if (error.code !== "site.unreachable" || failures === MAX_TRIES) throw error;
       const delayMs = retryDelayMs(failures, Math.random());
       say(`${what} failed, trying again in ${formatDuration(delayMs)}: ${explainError(error)}`);
       await delay(delayMs, undefined, { signal });

@@ -48,6 +48,8 @@ export class TestSite implements AsyncDisposable {
   readonly askedChunks: string[] = [];
   /** Runs before a chunk is given. */
   beforeChunk: (digest: string) => void = () => undefined;
+  /** So many questions for a chunk are answered with "it is on its way". */
+  stillComing = 0;
   frames: ReadonlyMap<string, Buffer> = new Map();
   answerHeartbeat: (heartbeat: Heartbeat) => z.input<typeof heartbeatAnswerSchema> = ({
     bootCount,
@@ -138,6 +140,11 @@ export class TestSite implements AsyncDisposable {
     const digest = (request.url ?? "").replace("/chunks/", "");
     this.askedChunks.push(digest);
     this.beforeChunk(digest);
+    if (this.stillComing > 0) {
+      this.stillComing--;
+      response.writeHead(503, { "content-length": 0 });
+      return void response.end();
+    }
     const frame = this.frames.get(digest);
     response.writeHead(frame === undefined ? 404 : 200, { "content-length": frame?.length ?? 0 });
     response.end(frame);
