@@ -2,7 +2,8 @@
 import type { Clock } from "../core/time.ts";
 import { FreedBytes } from "../images/freed-bytes.ts";
 import type { ImageRegistry } from "../images/io/registry.ts";
-import { type ImageDigest, manifestSchema } from "../images/manifest.ts";
+import type { ImageDigest } from "../images/manifest.ts";
+import { parseManifest } from "../images/parse-manifest.ts";
 import { decideRetention, type RetentionRule, type RetentionVerdict } from "../images/retention.ts";
 import { readAll, readMachines, readOpenRollouts } from "../rollout/io/load-fleet.ts";
 import type { ImageRecord, NewEvent, Store } from "../store/ports.ts";
@@ -90,7 +91,7 @@ async function measureFreed(
   const freed = new FreedBytes();
   const read = async (digest: ImageDigest) => {
     const signed = await registry.manifest(digest);
-    return signed === undefined ? undefined : manifestSchema.parse(JSON.parse(signed.manifestText));
+    return signed === undefined ? undefined : parseManifest(signed.manifestText);
   };
   for (const removed of [true, false]) {
     for (const { image, keep } of verdicts) {

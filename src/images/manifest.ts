@@ -6,15 +6,13 @@
 import { z } from "zod";
 import { ARCHITECTURES } from "../core/architecture.ts";
 import { CHUNK_BYTES } from "./chunk-bytes.ts";
+import { chunkListSchema } from "./chunk-list.ts";
 
+export { type ChunkDigest, chunkDigestSchema } from "./chunk-list.ts";
 export { CHUNK_BYTES };
 
 /** A manifest lists at most this many chunks: 64 GiB of image in 4.5 MB of JSON. */
 export const MAX_CHUNKS = 65_536;
-
-/** Lower-case hexadecimal SHA-256 of a chunk's plain bytes. */
-export const chunkDigestSchema = z.string().regex(/^[0-9a-f]{64}$/);
-export type ChunkDigest = z.infer<typeof chunkDigestSchema>;
 
 /** "sha256:" and the lower-case hexadecimal SHA-256 of the canonical manifest. */
 export const imageDigestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/);
@@ -33,7 +31,7 @@ export const payloadSchema = z.strictObject({
   sizeBytes: z.int().positive().multipleOf(4096),
   chunkBytes: z.literal(CHUNK_BYTES),
   /** In order; null is a chunk of zeros. The last one may be short. */
-  chunks: z.array(chunkDigestSchema.nullable()).min(1).max(MAX_CHUNKS),
+  chunks: chunkListSchema(MAX_CHUNKS),
 });
 export type Payload = z.infer<typeof payloadSchema>;
 
@@ -46,7 +44,7 @@ export const attachmentSchema = z.strictObject({
   sizeBytes: z.int().positive(),
   chunkBytes: z.literal(CHUNK_BYTES),
   /** As a payload's: kept, fetched and checked in the same way. */
-  chunks: z.array(chunkDigestSchema.nullable()).min(1).max(MAX_ATTACHMENT_CHUNKS),
+  chunks: chunkListSchema(MAX_ATTACHMENT_CHUNKS),
 });
 export type Attachment = z.infer<typeof attachmentSchema>;
 

@@ -2,8 +2,8 @@
 import { DrpError } from "../core/errors.ts";
 import { canonicalText } from "./canonical.ts";
 import { isSignedBy, type KeyRefusal, signText, type TrustedKey } from "./keys.ts";
-import { CHUNK_BYTES, type Manifest, type ManifestSignature, manifestSchema } from "./manifest.ts";
-import { describeSchemaIssue } from "./schema-issue.ts";
+import { CHUNK_BYTES, type Manifest, type ManifestSignature } from "./manifest.ts";
+import { malformedManifest, parseManifest } from "./parse-manifest.ts";
 
 /** 65,536 chunk digests are 4.5 MB of JSON; the rest is kernel arguments and health checks. */
 export const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
@@ -38,15 +38,15 @@ export function verifyManifest(signed: SignedManifest, trustedKeys: readonly Tru
 export function readManifest(manifestText: string): Manifest {
   const manifest = parseManifest(manifestText);
   if (canonicalText(manifest) !== manifestText) {
-    throw malformed("the manifest is not canonical JSON (RFC 8785)");
+    throw malformedManifest("the manifest is not canonical JSON (RFC 8785)");
   }
   const names = new Set<string>();
   for (const { name, sizeBytes, chunks } of [...manifest.payloads, ...manifest.attachments]) {
     const expected = Math.ceil(sizeBytes / CHUNK_BYTES);
     if (chunks.length !== expected) {
-      throw malformed(`${name} of ${sizeBytes} bytes needs ${expected} chunks, not ${chunks.length}`);
+      throw malformedManifest(`${name} of ${sizeBytes} bytes needs ${expected} chunks, not ${chunks.length}`);
     }
-    if (names.has(name)) throw malformed(`the manifest names ${name} twice`);
+    if (names.has(name)) throw malformedManifest(`the manifest names ${name} twice`);
     names.add(name);
   }
   return manifest;
@@ -85,27 +85,4 @@ function refusedKey(keyId: string, { keyName, why }: KeyRefusal): DrpError {
       facts: { keyId },
     },
   );
-}
-
-function parseManifest(text: string): Manifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new DrpError("bundle.malformed", "the manifest is not JSON", { advice: BUILD_AGAIN, cause });
-  }
-  const parsed = manifestSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  if (parsed.error.issues[0]?.path[0] === "formatVersion") {
-    throw new DrpError("version.unsupported", "the manifest's format is newer than this program", {
-      advice: "Update drp, or build the image with this version's `drp images build`.",
-    });
-  }
-  throw malformed(`the manifest's ${describeSchemaIssue(parsed.error)}`);
-}
-
-const BUILD_AGAIN = "Build the bundle again with `drp images build`.";
-
-function malformed(message: string): DrpError {
-  return new DrpError("bundle.malformed", message, { advice: BUILD_AGAIN });
 }

@@ -9,7 +9,8 @@ import { type DeltaRecord, deltaRecordSchema, judgeDelta, planRemoval } from "..
 import type { ChunkPlace, ChunkQuestion, DeltaImage } from "../delta/process-messages.ts";
 import type { DeltaOffer, DeltaSource } from "../delta-source.ts";
 import type { ImageReader } from "../image-reader.ts";
-import { type ImageDigest, manifestSchema } from "../manifest.ts";
+import type { ImageDigest } from "../manifest.ts";
+import { parseManifest } from "../parse-manifest.ts";
 import { type DeltaProcessOptions, runDeltaJob } from "./delta-process.ts";
 import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
 import type { ImageRegistry } from "./registry.ts";
@@ -150,7 +151,7 @@ export class DeltaDesk implements DeltaSource {
   async #describe(digest: ImageDigest): Promise<DeltaImage> {
     const signed = await this.#options.registry.manifest(digest);
     if (signed === undefined) throw new Error(`${digest} was removed`);
-    const [payload] = manifestSchema.parse(JSON.parse(signed.manifestText)).payloads;
+    const [payload] = parseManifest(signed.manifestText).payloads;
     if (payload === undefined) throw new Error(`${digest} has no payload`);
     return { digest, payload };
   }

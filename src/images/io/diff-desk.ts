@@ -3,7 +3,8 @@ import { setImmediate } from "node:timers/promises";
 import { DrpError } from "../../core/errors.ts";
 import { compareImages, type ImageComparison } from "../diff/compare-images.ts";
 import { compareManifests, type ManifestChanges } from "../diff/compare-manifests.ts";
-import { type ImageDigest, type Manifest, manifestSchema } from "../manifest.ts";
+import type { ImageDigest, Manifest } from "../manifest.ts";
+import { parseManifest } from "../parse-manifest.ts";
 import type { ImageRegistry } from "./registry.ts";
 
 export interface ImageDiff extends ImageComparison {
@@ -50,7 +51,7 @@ export class DiffDesk {
   async #manifest(digest: ImageDigest): Promise<Manifest> {
     const signed = await this.#registry.manifest(digest);
     if (signed === undefined) throw removedMeanwhile();
-    return manifestSchema.parse(JSON.parse(signed.manifestText));
+    return parseManifest(signed.manifestText);
   }
 }
 

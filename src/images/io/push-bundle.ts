@@ -5,7 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import tar from "tar-stream";
 import { DrpError } from "../../core/errors.ts";
 import { chunkLength } from "../chunker.ts";
-import { type ChunkDigest, type ImageDigest, manifestSchema } from "../manifest.ts";
+import type { ChunkDigest, ImageDigest } from "../manifest.ts";
+import { parseManifest } from "../parse-manifest.ts";
 import type { SignedManifest } from "../signature.ts";
 import { type BundledChunk, BundleReader, tamperedChunk } from "./bundle-reader.ts";
 import { encodeChunk } from "./chunk-codec.ts";
@@ -71,7 +72,7 @@ async function sendMissing<Pushed>(
   target: PushTarget<Pushed>,
   options: PushOptions,
 ): Promise<number> {
-  const manifest = manifestSchema.parse(JSON.parse(signed.manifestText));
+  const manifest = parseManifest(signed.manifestText);
   const totalBytes = [...manifest.payloads, ...manifest.attachments].reduce(
     (sum, part) => sum + part.sizeBytes,
     0,

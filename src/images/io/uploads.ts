@@ -15,9 +15,9 @@ import {
   type ChunkedPart,
   type ImageDigest,
   type Manifest,
-  manifestSchema,
   signatureSchema,
 } from "../manifest.ts";
+import { parseManifest } from "../parse-manifest.ts";
 import type { SignedManifest } from "../signature.ts";
 import { requireChunkFrame } from "../zstd-frames.ts";
 import { type BundledChunk, BundleReader, tamperedChunk } from "./bundle-reader.ts";
@@ -210,7 +210,7 @@ export class Uploads {
   async #completed(image: ImageDigest): Promise<Upload | undefined> {
     const signed = await this.#target.manifest(image);
     if (signed === undefined) return undefined;
-    const manifest = manifestSchema.parse(JSON.parse(signed.manifestText));
+    const manifest = parseManifest(signed.manifestText);
     return { signed, manifest, places: new Map(), missing: new Set() };
   }
 
@@ -245,7 +245,7 @@ function readUpload(text: string): { signed: SignedManifest; manifest: Manifest 
   try {
     const { manifestText, signature } = JSON.parse(text);
     const signed = { manifestText, signature: signatureSchema.parse(signature) };
-    return { signed, manifest: manifestSchema.parse(JSON.parse(manifestText)) };
+    return { signed, manifest: parseManifest(manifestText) };
   } catch {
     return undefined;
   }

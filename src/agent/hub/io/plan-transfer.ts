@@ -13,12 +13,8 @@ import { decodeDeltaHeader, deltaHeaderBytes } from "../../../images/delta/heade
 import type { DeltaSource } from "../../../images/delta-source.ts";
 import type { ImageRegistry } from "../../../images/io/registry.ts";
 import { mapInOrder } from "../../../images/io/task-window.ts";
-import {
-  type ChunkDigest,
-  type ImageDigest,
-  type Manifest,
-  manifestSchema,
-} from "../../../images/manifest.ts";
+import type { ChunkDigest, ImageDigest, Manifest } from "../../../images/manifest.ts";
+import { parseManifest } from "../../../images/parse-manifest.ts";
 import type { TransferAnswer, TransferRequest } from "../../site-protocol.ts";
 
 export interface TransferSources {
@@ -139,5 +135,5 @@ async function readManifest(
   digest: ImageDigest,
 ): Promise<Manifest | undefined> {
   const signed = await registry.manifest(digest);
-  return signed === undefined ? undefined : manifestSchema.parse(JSON.parse(signed.manifestText));
+  return signed === undefined ? undefined : parseManifest(signed.manifestText);
 }

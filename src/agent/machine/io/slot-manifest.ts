@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { imageDigest } from "../../../images/digest.ts";
-import { type Manifest, manifestSchema } from "../../../images/manifest.ts";
+import type { Manifest } from "../../../images/manifest.ts";
+import { parseManifest } from "../../../images/parse-manifest.ts";
 import type { RunArguments } from "../kernel-arguments.ts";
 
 export function slotManifestPath(home: string, { slot }: Pick<RunArguments, "slot">): string {
@@ -18,5 +19,5 @@ export async function readSlotManifest(
   if (imageDigest(text) !== running.image) {
     throw new Error(`it describes ${imageDigest(text)}, and ${running.image} is running`);
   }
-  return manifestSchema.parse(JSON.parse(text));
+  return parseManifest(text);
 }
