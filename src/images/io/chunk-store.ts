@@ -34,8 +34,9 @@ export class ChunkStore {
     try {
       await access(this.path(digest));
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
     }
   }
 

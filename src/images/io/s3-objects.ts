@@ -126,6 +126,7 @@ export class S3Objects {
   /** @returns keys that begin with `start`, without the store's own prefix */
   async list(start: string): Promise<string[]> {
     const keys: string[] = [];
+    const seen = new Set<string>();
     for (let token: string | undefined; ; ) {
       const page = await this.#ask(start, (Prefix, signal) => {
         const more = token === undefined ? {} : { ContinuationToken: token };
@@ -137,8 +138,15 @@ export class S3Objects {
       for (const { Key = "" } of page.Contents ?? []) {
         if (Key.startsWith(this.#prefix)) keys.push(Key.slice(this.#prefix.length));
       }
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
-      if (token === undefined) return keys;
+      if (page.IsTruncated !== true) return keys;
+      // Neither a list that ends early nor one without an end: what is not listed would count as gone.
+      const next = page.NextContinuationToken;
+      if (next === undefined || next === "" || seen.has(next)) {
+        const fault = next ? "the same page again" : "no token for the next page";
+        throw damagedStore(`${this.#name(start)}: the store says that its list goes on, and gives ${fault}`);
+      }
+      seen.add(next);
+      token = next;
     }
   }
 

@@ -320,3 +320,21 @@ test("a chunk that rots in the store is moved aside there, and a second push bri
     await objects.get(object, CHUNK_BYTES),
   );
 });
+
+test.each([
+  ["no token for the next page", ""],
+  ["the same page again", "<NextContinuationToken>again</NextContinuationToken>"],
+])("a list that goes on with %s is a fault, not an end", async (what, token) => {
+  s3.fault = line =>
+    line.includes("list-type=2")
+      ? {
+          kind: "answer",
+          status: 200,
+          body: `<ListBucketResult><IsTruncated>true</IsTruncated>${token}</ListBucketResult>`,
+        }
+      : undefined;
+  expect(await failure(objectsOf(currentPrefix).list("manifests/"))).toMatchObject({
+    code: "storage.damaged",
+    message: expect.stringContaining(what),
+  });
+});
