@@ -27,7 +27,7 @@ import { decodeChunk, encodeChunk } from "./chunk-codec.ts";
 import { damagedStore } from "./damaged-store.ts";
 import { type OpenDelta, openDelta } from "./delta-file.ts";
 import type { FolderImageStore } from "./folder-image-store.ts";
-import { ImageHistory } from "./image-history.ts";
+import { ImageHistory, readManifestText } from "./image-history.ts";
 import type { CompactReport, ImageStore, MakeDelta, RottenDelta } from "./image-store.ts";
 
 /** Frames made of deltas: several images on their way to sites that go back to them. */
@@ -42,6 +42,8 @@ export class HistoryImageStore implements ImageStore {
   /** What can be rebuilt. */
   readonly #derived = new ChunkIndex();
   readonly #payloads = new Map<ImageDigest, Payload>();
+  /** Images whose manifests could not be read: what they need is not known, so nothing is removed while there is one. */
+  readonly #unread = new Set<ImageDigest>();
   /** "image base": not tried again before the next start. */
   readonly #refused = new Set<string>();
   #lastTurn: Promise<unknown> = Promise.resolve();
@@ -72,15 +74,18 @@ export class HistoryImageStore implements ImageStore {
   }
 
   async hasChunk(digest: ChunkDigest): Promise<boolean> {
-    return (await this.#frames.hasChunk(digest)) || this.#derived.isNeeded(digest);
+    return (await this.#frames.hasChunk(digest)) || this.#deltasWith(digest).length > 0;
   }
 
+  /** @throws {DrpError} storage.damaged: the delta that it is in has rotted; that one is moved aside by then */
   async findChunk(digest: ChunkDigest): Promise<string | undefined> {
-    return (
-      (await this.#frames.findChunk(digest)) ??
-      this.#rebuilt.find(digest) ??
-      (await this.#rebuildInTurn(digest))
-    );
+    try {
+      return await this.#findFrame(digest);
+    } catch (error) {
+      if (!(error instanceof RottenDeltaError)) throw error;
+      // It may have been replaced by another one while it was read.
+      return await this.#inTurn(() => this.#findFrameOrCondemn(digest));
+    }
   }
 
   readChunk(digest: ChunkDigest): Promise<Buffer | undefined> {
@@ -96,7 +101,8 @@ export class HistoryImageStore implements ImageStore {
   }
 
   async removeChunk(digest: ChunkDigest): Promise<boolean> {
-    return this.#whole.isNeeded(digest) ? false : await this.#frames.removeChunk(digest);
+    if (this.#unread.size > 0 || this.#whole.isNeeded(digest)) return false;
+    return await this.#frames.removeChunk(digest);
   }
 
   quarantineChunk(digest: ChunkDigest): Promise<string> {
@@ -107,8 +113,11 @@ export class HistoryImageStore implements ImageStore {
     return this.#frames.listChunks(shard);
   }
 
-  readManifest(digest: ImageDigest): Promise<SignedManifest | undefined> {
-    return this.#frames.readManifest(digest);
+  async readManifest(digest: ImageDigest): Promise<SignedManifest | undefined> {
+    const signed = await this.#frames.readManifest(digest);
+    // The disk has thought better of it.
+    if (this.#unread.has(digest)) await this.#inTurn(() => this.#learn(digest));
+    return signed;
   }
 
   listManifests(): Promise<ImageDigest[]> {
@@ -118,23 +127,39 @@ export class HistoryImageStore implements ImageStore {
   publishManifest(digest: ImageDigest, signed: SignedManifest): Promise<void> {
     return this.#inTurn(async () => {
       const manifest = parseManifest(signed);
-      if (!this.#history.deltas.has(digest)) {
+      const base = this.#history.deltas.get(digest);
+      const isDelta = base !== undefined && this.#payloads.has(digest) && !this.#unread.has(base);
+      if (!isDelta) {
         await this.#writeFrames(chunksOf(manifest));
         this.#whole.add(digest, chunksOf(manifest));
       }
       await this.#frames.publishManifest(digest, signed);
       await this.#history.dropBase(digest);
+      this.#unread.delete(digest);
+      // One that nothing can be read from.
+      if (base === undefined || isDelta) return;
+      await this.#forget(digest);
+      await this.#releaseBase(base);
     });
   }
 
-  removeManifest(digest: ImageDigest): Promise<void> {
+  removeManifest(digest: ImageDigest, keepChunk: (chunk: ChunkDigest) => boolean): Promise<void> {
     return this.#inTurn(async () => {
       const base = this.#history.deltas.get(digest);
       const isBase = this.#history.dependantsOf(digest).length > 0;
-      const signed = isBase ? await this.#frames.readManifest(digest) : undefined;
-      if (signed !== undefined) await this.#history.keepBase(signed.manifestText);
+      if (isBase) {
+        const signed = await this.#frames.readManifest(digest);
+        if (signed === undefined || imageDigest(signed.manifestText) !== digest)
+          throw damagedStore(`the manifest of image ${digest}, which deltas are over, has rotted`);
+        await this.#history.keepBase(signed.manifestText);
+      }
+      for (const chunk of this.#derived.chunksOf(digest)) {
+        // One that cannot be had fails the upload that relies on it, not this.
+        if (keepChunk(chunk)) await this.#writeFrames([chunk]).catch(unlessDamaged);
+      }
       await this.#frames.removeManifest(digest);
-      if (signed === undefined) this.#whole.delete(digest);
+      this.#unread.delete(digest);
+      if (!isBase) this.#whole.delete(digest);
       if (base === undefined) return;
       await this.#forget(digest);
       await this.#releaseBase(base);
@@ -146,7 +171,7 @@ export class HistoryImageStore implements ImageStore {
       const fault = await this.#findFault(image, this.#history.deltaPath(image), base, signal);
       if (fault === undefined || this.#history.deltas.get(image) !== base) continue;
       if (fault.of === "base") yield { image, fault: fault.what, keptAt: null };
-      else yield { image, fault: fault.what, keptAt: await this.#quarantineDelta(image) };
+      else yield { image, fault: fault.what, keptAt: await this.#inTurn(() => this.#condemn(image)) };
     }
   }
 
@@ -158,16 +183,25 @@ export class HistoryImageStore implements ImageStore {
     for (const image of this.#history.deltas.keys())
       await this.#inTurn(() => this.#sweep(this.#derived.chunksOf(image)));
     const report = { encoded: 0, restored: 0, refused: 0 };
+    const failures: unknown[] = [];
     for (const step of planHistory(images, this.#history.deltas)) {
       signal.throwIfAborted();
-      if (step.kind === "restore") {
-        await this.#restore(step.image);
-        report.restored++;
-      } else if (!this.#refused.has(`${step.image} ${step.base}`)) {
-        if (await this.#encode(step, make, signal)) report.encoded++;
-        else report.refused++;
+      try {
+        if (step.kind === "restore") {
+          await this.#restore(step.image);
+          report.restored++;
+        } else if (!this.#refused.has(`${step.image} ${step.base}`)) {
+          if (await this.#encode(step, make, signal)) report.encoded++;
+          else report.refused++;
+        }
+      } catch (error) {
+        // One image that is damaged does not keep the others from their turn.
+        failures.push(error);
       }
     }
+    signal.throwIfAborted();
+    if (failures.length > 1) throw new AggregateError(failures, failures.map(describeErrorChain).join("; "));
+    if (failures.length > 0) throw failures[0];
     return report;
   }
 
@@ -200,12 +234,12 @@ export class HistoryImageStore implements ImageStore {
   }
 
   async #adopt(image: ImageDigest, base: ImageDigest, payload: Payload): Promise<boolean> {
-    const signed = await this.#frames.readManifest(image);
+    const manifest = await this.#readSound(image);
     const isBaseWhole = this.#whole.hasImage(base) && !this.#history.deltas.has(base);
-    if (signed === undefined || !isBaseWhole || this.#history.dependantsOf(image).length > 0) return false;
+    if (manifest === undefined || !isBaseWhole || this.#history.dependantsOf(image).length > 0) return false;
     const before = this.#history.deltas.get(image);
     await this.#history.adopt(image, base);
-    this.#learnDelta(image, parseManifest(signed), payload);
+    this.#learnDelta(image, manifest, payload);
     await this.#sweep(this.#derived.chunksOf(image));
     if (before !== undefined) await this.#releaseBase(before);
     return true;
@@ -215,9 +249,9 @@ export class HistoryImageStore implements ImageStore {
   async #restore(image: ImageDigest): Promise<void> {
     await this.#inTurn(async () => {
       const base = this.#history.deltas.get(image);
-      const signed = await this.#frames.readManifest(image);
-      if (base === undefined || signed === undefined) return;
-      const chunks = chunksOf(parseManifest(signed));
+      const manifest = await this.#readSound(image);
+      if (base === undefined || manifest === undefined) return;
+      const chunks = chunksOf(manifest);
       await this.#writeFrames(chunks);
       this.#whole.add(image, chunks);
       await this.#forget(image);
@@ -225,11 +259,11 @@ export class HistoryImageStore implements ImageStore {
     });
   }
 
-  /** Every chunk of these lies in a file afterwards. @throws {DrpError} storage.damaged: one can be had from nowhere */
+  /** In a turn. Every chunk of these lies in a file afterwards. @throws {DrpError} storage.damaged: one can be had from nowhere */
   async #writeFrames(chunks: readonly ChunkDigest[]): Promise<void> {
     for (const chunk of chunks) {
       if (await this.#frames.hasChunk(chunk)) continue;
-      const path = await this.findChunk(chunk);
+      const path = await this.#findFrameOrCondemn(chunk);
       if (path === undefined) throw damagedStore(`chunk ${chunk} is missing in ${this.location}`);
       await this.#frames.writeChunk(chunk, await readFile(path));
     }
@@ -255,15 +289,42 @@ export class HistoryImageStore implements ImageStore {
     for (const chunk of chunks) await this.removeChunk(chunk);
   }
 
-  async #quarantineDelta(image: ImageDigest): Promise<string> {
-    return await this.#inTurn(async () => {
-      const signed = await this.#frames.readManifest(image);
-      // From now on its chunks are missed: a second push brings them.
-      if (signed !== undefined) this.#whole.add(image, chunksOf(parseManifest(signed)));
-      this.#derived.delete(image);
-      this.#payloads.delete(image);
-      return await this.#history.quarantine(image, join(this.location, "quarantine"));
-    });
+  async #findFrame(chunk: ChunkDigest): Promise<string | undefined> {
+    return (
+      (await this.#frames.findChunk(chunk)) ?? this.#rebuilt.find(chunk) ?? (await this.#rebuildInTurn(chunk))
+    );
+  }
+
+  /** In a turn. @throws {DrpError} storage.damaged */
+  async #findFrameOrCondemn(chunk: ChunkDigest): Promise<string | undefined> {
+    try {
+      return await this.#findFrame(chunk);
+    } catch (error) {
+      if (!(error instanceof RottenDeltaError)) throw error;
+      const keptAt = await this.#condemn(error.image);
+      throw damagedStore(
+        `image ${error.image} was kept as a delta, which has rotted; moved to ${keptAt}`,
+        error.cause,
+      );
+    }
+  }
+
+  /** In a turn. From now on the image's chunks are missed: a second push brings them. @returns where the delta is now */
+  async #condemn(image: ImageDigest): Promise<string> {
+    const base = this.#history.deltas.get(image);
+    this.#whole.add(image, [...this.#whole.chunksOf(image), ...this.#derived.chunksOf(image)]);
+    this.#derived.delete(image);
+    this.#payloads.delete(image);
+    const keptAt = await this.#history.quarantine(image, join(this.location, "quarantine"));
+    if (base !== undefined) await this.#releaseBase(base);
+    return keptAt;
+  }
+
+  /** Images that the chunk can be rebuilt for. */
+  #deltasWith(chunk: ChunkDigest): ImageDigest[] {
+    return this.#derived
+      .imagesWith(chunk)
+      .filter(image => !this.#unread.has(this.#history.deltas.get(image) ?? image));
   }
 
   /** One at a time: each takes up to 14 MiB of memory, and brings its neighbours along. */
@@ -274,21 +335,33 @@ export class HistoryImageStore implements ImageStore {
   }
 
   async #rebuild(chunk: ChunkDigest): Promise<string | undefined> {
-    for (const image of this.#derived.imagesWith(chunk)) {
+    for (const image of this.#deltasWith(chunk)) {
       const payload = this.#payloads.get(image);
       const base = this.#history.deltas.get(image);
       if (payload === undefined || base === undefined) continue;
-      await using delta = await this.#openDelta(image, this.#history.deltaPath(image), base, payload);
-      const wanted = payload.chunks.indexOf(chunk);
-      // The whole group is decoded for any of its chunks.
-      for (const [index, digest] of payload.chunks.entries()) {
-        if (digest === null || groupOfChunk(index) !== groupOfChunk(wanted)) continue;
-        const bytes = await delta.readChunk(index);
-        if (bytes !== null) await this.#rebuilt.put(digest, await encodeChunk(bytes));
+      try {
+        await this.#rebuildGroup(image, base, payload, payload.chunks.indexOf(chunk));
+      } catch (error) {
+        throw isRottenDelta(error) ? new RottenDeltaError(image, error) : error;
       }
       return this.#rebuilt.find(chunk);
     }
     return undefined;
+  }
+
+  /** The whole group is decoded for any of its chunks. */
+  async #rebuildGroup(
+    image: ImageDigest,
+    base: ImageDigest,
+    payload: Payload,
+    wanted: number,
+  ): Promise<void> {
+    await using delta = await this.#openDelta(image, this.#history.deltaPath(image), base, payload);
+    for (const [index, digest] of payload.chunks.entries()) {
+      if (digest === null || groupOfChunk(index) !== groupOfChunk(wanted)) continue;
+      const bytes = await delta.readChunk(index);
+      if (bytes !== null) await this.#rebuilt.put(digest, await encodeChunk(bytes));
+    }
   }
 
   async #openDelta(
@@ -320,9 +393,7 @@ export class HistoryImageStore implements ImageStore {
     } catch (error) {
       if (error instanceof DrpError && error.code === "storage.damaged")
         return { of: "base", what: error.message };
-      if (error instanceof DecodeError || (error instanceof DrpError && error.code === "bundle.tampered")) {
-        return { of: "delta", what: describeErrorChain(error) };
-      }
+      if (isRottenDelta(error)) return { of: "delta", what: describeErrorChain(error) };
       throw error;
     }
   }
@@ -330,7 +401,8 @@ export class HistoryImageStore implements ImageStore {
   /** Of an image whose chunks lie in files; a chunk that rots there is not the delta's fault, so each is compared. */
   async #wholeReader(image: ImageDigest): Promise<ImageReader> {
     const payload = await this.#payloadOf(image);
-    if (payload === undefined) throw damagedStore(`image ${image}, which a delta is over, is not there`);
+    if (payload === undefined)
+      throw damagedStore(`image ${image}, which a delta is over, is not there, or its manifest has rotted`);
     return {
       payload,
       readChunk: async index => {
@@ -356,8 +428,7 @@ export class HistoryImageStore implements ImageStore {
   async #payloadOf(image: ImageDigest): Promise<Payload | undefined> {
     const base = this.#history.bases.get(image);
     if (base !== undefined) return base.payloads[0];
-    const signed = await this.#frames.readManifest(image);
-    return signed === undefined ? undefined : parseManifest(signed).payloads[0];
+    return (await this.#readSound(image))?.payloads[0];
   }
 
   /** Bytes of the files that go when the image becomes a delta. */
@@ -373,31 +444,48 @@ export class HistoryImageStore implements ImageStore {
 
   async #takeUp(): Promise<void> {
     const visible = new Set(await this.#frames.listManifests());
-    for (const image of [...this.#history.deltas.keys()])
-      if (!visible.has(image)) await this.#history.drop(image);
+    const { deltas, bases, damagedBases } = this.#history;
+    for (const image of [...deltas.keys()]) if (!visible.has(image)) await this.#history.drop(image);
+    for (const base of [...damagedBases]) {
+      if (this.#history.dependantsOf(base).length === 0) await this.#history.dropBase(base);
+      else this.#unread.add(base);
+    }
+    // Its header names nobody: it is no delta any more.
+    for (const [image, base] of [...deltas]) {
+      if (!visible.has(base) && !bases.has(base) && !damagedBases.has(base))
+        await this.#history.quarantine(image, join(this.location, "quarantine"));
+    }
+    for (const [base, manifest] of bases) this.#whole.add(base, chunksOf(manifest));
     for (const image of visible) {
-      const manifest = await this.#readSound(image);
-      const [payload] = manifest?.payloads ?? [];
-      if (manifest === undefined || payload === undefined) continue;
-      if (this.#history.deltas.has(image)) this.#learnDelta(image, manifest, payload);
-      else this.#whole.add(image, chunksOf(manifest));
+      this.#unread.add(image);
+      await this.#learn(image);
     }
-    for (const [base, manifest] of [...this.#history.bases]) {
-      if (visible.has(base)) await this.#history.dropBase(base);
-      else this.#whole.add(base, chunksOf(manifest));
-    }
+    if (this.#unread.size > 0) return;
+    // What a crash left between the last delta's end and its base's.
+    for (const base of [...bases.keys()]) await this.#releaseBase(base);
   }
 
-  /** Undefined for a manifest that has rotted; a scrub says so. */
+  /** What an image needs, from its manifest; one that has rotted stays unread, and a scrub says so. */
+  async #learn(image: ImageDigest): Promise<void> {
+    const manifest = await this.#readSound(image);
+    const [payload] = manifest?.payloads ?? [];
+    if (manifest === undefined || payload === undefined) return;
+    if (this.#history.deltas.has(image)) this.#learnDelta(image, manifest, payload);
+    else this.#whole.add(image, chunksOf(manifest));
+    await this.#history.dropBase(image);
+    this.#unread.delete(image);
+  }
+
+  /** Undefined for a manifest that has rotted. */
   async #readSound(image: ImageDigest): Promise<Manifest | undefined> {
     try {
       const signed = await this.#frames.readManifest(image);
       return signed === undefined || imageDigest(signed.manifestText) !== image
         ? undefined
-        : parseManifest(signed);
+        : readManifestText(signed.manifestText);
     } catch (error) {
-      if (error instanceof DrpError && error.code === "storage.damaged") return undefined;
-      throw error;
+      unlessDamaged(error);
+      return undefined;
     }
   }
 
@@ -419,6 +507,31 @@ export class HistoryImageStore implements ImageStore {
     this.#lastTurn = turn.catch(() => {});
     return turn;
   }
+}
+
+/** Of which image the delta is no delta any more; why is the cause. */
+class RottenDeltaError extends Error {
+  readonly image: ImageDigest;
+
+  constructor(image: ImageDigest, cause: unknown) {
+    super(`the delta of ${image} has rotted`, { cause });
+    this.image = image;
+  }
+}
+
+/** Not: that what it is over has suffered. */
+function isRottenDelta(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return (
+    error instanceof DecodeError ||
+    code === "EIO" ||
+    code === "ENOENT" ||
+    (error instanceof DrpError && error.code === "bundle.tampered")
+  );
+}
+
+function unlessDamaged(error: unknown): void {
+  if (!(error instanceof DrpError && error.code === "storage.damaged")) throw error;
 }
 
 function parseManifest({ manifestText }: SignedManifest): Manifest {

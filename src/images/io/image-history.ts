@@ -5,17 +5,21 @@
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { imageDigest } from "../digest.ts";
-import { type ImageDigest, imageDigestSchema, type Manifest, manifestSchema } from "../manifest.ts";
+import { type ImageDigest, imageDigestSchema, type Manifest } from "../manifest.ts";
+import { parseManifest } from "../parse-manifest.ts";
 import { removeUnfinished, syncDirectory, writeWhole } from "./durable-files.ts";
+import { isUnreadable } from "./inspect-chunk.ts";
 
 /** Where a delta file names the image that it leads from (delta/header.ts). */
 const FROM_AT = 8;
 const DIGEST_BYTES = 32;
+
 export class ImageHistory {
   readonly #dir: string;
   readonly #basesDir: string;
   readonly #deltas = new Map<ImageDigest, ImageDigest>();
   readonly #bases = new Map<ImageDigest, Manifest>();
+  readonly #damagedBases = new Set<ImageDigest>();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -35,8 +39,11 @@ export class ImageHistory {
       }
     }
     for (const name of await readdir(history.#basesDir)) {
-      const manifestText = await readFile(join(history.#basesDir, name), "utf8");
-      history.#bases.set(imageDigest(manifestText), manifestSchema.parse(JSON.parse(manifestText)));
+      const base: ImageDigest = `sha256:${name}`;
+      if (!imageDigestSchema.safeParse(base).success) continue;
+      const manifest = await readBaseManifest(join(history.#basesDir, name), base);
+      if (manifest === undefined) history.#damagedBases.add(base);
+      else history.#bases.set(base, manifest);
     }
     return history;
   }
@@ -49,6 +56,11 @@ export class ImageHistory {
   /** Removed images whose chunks a delta needs. */
   get bases(): ReadonlyMap<ImageDigest, Manifest> {
     return this.#bases;
+  }
+
+  /** Removed as well, but which chunks they need cannot be read any more. */
+  get damagedBases(): ReadonlySet<ImageDigest> {
+    return this.#damagedBases;
   }
 
   dependantsOf(base: ImageDigest): ImageDigest[] {
@@ -81,7 +93,10 @@ export class ImageHistory {
   async quarantine(image: ImageDigest, dir: string): Promise<string> {
     const kept = join(dir, `${hexOf(image)}.delta`);
     await mkdir(dir, { recursive: true });
-    await rename(this.deltaPath(image), kept);
+    await rename(this.deltaPath(image), kept).catch((error: NodeJS.ErrnoException) => {
+      // Somebody's hand took it away: there is nothing to keep.
+      if (error.code !== "ENOENT") throw error;
+    });
     await syncDirectory(dir);
     await this.drop(image);
     return kept;
@@ -92,19 +107,47 @@ export class ImageHistory {
     const digest = imageDigest(manifestText);
     await writeWhole(join(this.#basesDir, hexOf(digest)), manifestText);
     await syncDirectory(this.#basesDir);
-    this.#bases.set(digest, manifestSchema.parse(JSON.parse(manifestText)));
+    this.#bases.set(digest, parseManifest(manifestText));
   }
 
   async dropBase(digest: ImageDigest): Promise<void> {
     this.#bases.delete(digest);
+    this.#damagedBases.delete(digest);
     await rm(join(this.#basesDir, hexOf(digest)), { force: true });
   }
 }
 
+/** Of a file that is too short or cannot be read: the image whose digest is zeros, which nobody has. */
 async function readBase(path: string): Promise<ImageDigest> {
-  await using file = await open(path, "r");
-  const { buffer } = await file.read(Buffer.alloc(DIGEST_BYTES), 0, DIGEST_BYTES, FROM_AT);
-  return `sha256:${buffer.toString("hex")}`;
+  const digest = Buffer.alloc(DIGEST_BYTES);
+  try {
+    await using file = await open(path, "r");
+    await file.read(digest, 0, DIGEST_BYTES, FROM_AT);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+  }
+  return `sha256:${digest.toString("hex")}`;
+}
+
+/** @returns undefined for one that has rotted */
+async function readBaseManifest(path: string, base: ImageDigest): Promise<Manifest | undefined> {
+  let manifestText: string;
+  try {
+    manifestText = await readFile(path, "utf8");
+  } catch (error) {
+    if (isUnreadable(error)) return undefined;
+    throw error;
+  }
+  return imageDigest(manifestText) === base ? readManifestText(manifestText) : undefined;
+}
+
+/** @returns undefined for what is no manifest */
+export function readManifestText(manifestText: string): Manifest | undefined {
+  try {
+    return parseManifest(manifestText);
+  } catch {
+    return undefined;
+  }
 }
 
 function hexOf(digest: ImageDigest): string {

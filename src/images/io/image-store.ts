@@ -32,8 +32,13 @@ export interface ImageStore {
   readManifest(digest: ImageDigest): Promise<SignedManifest | undefined>;
   /** Makes the image visible, durably: everything that it needs must be safe by then. */
   publishManifest(digest: ImageDigest, signed: SignedManifest): Promise<void>;
-  /** Durable when it resolves, so that chunks may go. */
-  removeManifest(digest: ImageDigest): Promise<void>;
+  /**
+   * Durable when it resolves, so that chunks may go.
+   *
+   * @param keepChunk of those that would go with the image itself: whether an upload relies on the chunk
+   */
+  removeManifest(digest: ImageDigest, keepChunk: (chunk: ChunkDigest) => boolean): Promise<void>;
+  /** Also those that are damaged. */
   listManifests(): Promise<ImageDigest[]>;
 
   /** Reads every image that is not kept chunk by chunk. */

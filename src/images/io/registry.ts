@@ -23,6 +23,7 @@ import type { ImageStoreSettings } from "../store-settings.ts";
 import { type BundledChunk, BundleReader } from "./bundle-reader.ts";
 import { decodeChunk } from "./chunk-codec.ts";
 import { damagedStore } from "./damaged-store.ts";
+import { readManifestText } from "./image-history.ts";
 import type { CompactReport, ImageStore, MakeDelta } from "./image-store.ts";
 import { inspectChunk } from "./inspect-chunk.ts";
 import { openImageStore } from "./open-image-store.ts";
@@ -95,6 +96,8 @@ export class Registry implements ImageRegistry, UploadTarget {
   readonly #pins = new ChunkPins();
   /** Found rotten and taken away while an upload relied on them. */
   readonly #lost = new Set<ChunkDigest>();
+  /** Images whose manifests could not be read: what they need is not known, so nothing is swept while there is one. */
+  readonly #unread = new Set<ImageDigest>();
   #index: Promise<ChunkIndex> | undefined;
   #lastExclusive: Promise<unknown> = Promise.resolve();
 
@@ -190,9 +193,10 @@ export class Registry implements ImageRegistry, UploadTarget {
       const index = await this.#readIndex();
       // One whose manifest is damaged is in no index, and must go all the same.
       if (!index.hasImage(digest) && !(await this.#store.listManifests()).includes(digest)) return false;
-      await this.#store.removeManifest(digest);
+      await this.#store.removeManifest(digest, chunk => this.#pins.has(chunk));
       const chunks = [...index.chunksOf(digest)];
       index.delete(digest);
+      this.#unread.delete(digest);
       await this.#sweep(chunks);
       return true;
     });
@@ -203,9 +207,13 @@ export class Registry implements ImageRegistry, UploadTarget {
     onFinding = async () => {},
     signal = new AbortController().signal,
   }: Parameters<ImageRegistry["scrub"]>[0]): Promise<ScrubReport> {
+    const index = await this.#readIndex();
+    await this.#exclusive(async () => {
+      for (const image of [...this.#unread]) await this.#learn(index, image);
+    });
     return await scrubStore({
       store: this.#store,
-      index: await this.#readIndex(),
+      index,
       findManifestFault: image => this.#findManifestFault(image),
       removeOrphan: chunk => this.#exclusive(() => this.#removeUnneeded(chunk)),
       quarantine: chunk => this.#exclusive(() => this.#quarantine(chunk)),
@@ -281,6 +289,7 @@ export class Registry implements ImageRegistry, UploadTarget {
       const digest = imageDigest(signed.manifestText);
       await this.#store.publishManifest(digest, signed);
       index.add(digest, needed);
+      this.#unread.delete(digest);
     });
   }
 
@@ -299,8 +308,9 @@ export class Registry implements ImageRegistry, UploadTarget {
   async #findManifestFault(image: ImageDigest): Promise<string | undefined> {
     try {
       // Removed since it was listed: no fault.
-      await this.manifest(image);
-      return undefined;
+      const signed = await this.manifest(image);
+      if (signed === undefined || readManifestText(signed.manifestText) !== undefined) return undefined;
+      return `the manifest of image ${image} in ${this.#store.location} is none that this release can read`;
     } catch (error) {
       if (error instanceof DrpError && error.code === "storage.damaged") return error.message;
       throw error;
@@ -313,7 +323,8 @@ export class Registry implements ImageRegistry, UploadTarget {
   }
 
   async #removeUnneeded(chunk: ChunkDigest): Promise<boolean> {
-    if (this.#pins.has(chunk) || (await this.#readIndex()).isNeeded(chunk)) return false;
+    const index = await this.#readIndex();
+    if (this.#unread.size > 0 || this.#pins.has(chunk) || index.isNeeded(chunk)) return false;
     return await this.#store.removeChunk(chunk);
   }
 
@@ -338,14 +349,17 @@ export class Registry implements ImageRegistry, UploadTarget {
   /** A manifest that is damaged makes nothing visible; a scrub says so. */
   async #loadIndex(): Promise<ChunkIndex> {
     const index = new ChunkIndex();
-    for (const digest of await this.#store.listManifests()) {
-      if ((await this.#findManifestFault(digest)) !== undefined) continue;
-      const signed = await this.manifest(digest);
-      if (signed !== undefined) {
-        index.add(digest, namedChunks(manifestSchema.parse(JSON.parse(signed.manifestText))));
-      }
-    }
+    for (const image of await this.#store.listManifests()) await this.#learn(index, image);
     return index;
+  }
+
+  async #learn(index: ChunkIndex, image: ImageDigest): Promise<void> {
+    this.#unread.add(image);
+    if ((await this.#findManifestFault(image)) !== undefined) return;
+    const signed = await this.manifest(image);
+    if (signed !== undefined)
+      index.add(image, namedChunks(manifestSchema.parse(JSON.parse(signed.manifestText))));
+    this.#unread.delete(image);
   }
 
   async #diskFull(manifest: Manifest, cause: unknown): Promise<DrpError> {

@@ -91,6 +91,14 @@ async function scrub(): Promise<ScrubFinding[]> {
   return findings;
 }
 
+async function flipByte(path: string, fromEnd: number): Promise<void> {
+  const bytes = await readFile(path);
+  bytes[bytes.length - fromEnd] = (bytes[bytes.length - fromEnd] ?? 0) ^ 1;
+  await writeFile(path, bytes);
+}
+
+const manifestOf = ({ digest }: TestBundle) =>
+  join(dir, "manifests", `${digest.slice("sha256:".length)}.json`);
 const deltaOf = ({ digest }: TestBundle) => join(dir, "history", `${digest.slice("sha256:".length)}.delta`);
 
 test("old images take the room of their differences, and are read, served and found as before", async () => {
@@ -215,6 +223,127 @@ test("an upload may rely on chunks that lie in no file", async () => {
     true,
   );
   expect(await scrub()).toEqual([]);
+});
+
+test("a delta that rots is named and moved aside by the first who reads it, and a second push mends it", async () => {
+  for (const version of [v1, v2]) await push(version);
+  await compact([v1, v2], [v2]);
+  await flipByte(deltaOf(v1), 2000);
+  const reader = await registry.openImage(v1.digest);
+  await expect(reader?.readChunk(CHUNKS - 1)).rejects.toMatchObject({
+    code: "storage.damaged",
+    message: expect.stringContaining(v1.digest),
+    advice: expect.stringContaining("Push the same bundle again"),
+  });
+  expect(await filesIn("history")).toEqual([]);
+  expect(await filesIn("quarantine")).toHaveLength(1);
+  expect(await push(v1)).toMatchObject({ repairedChunks: CHUNKS });
+  await expectReadable(v1, v2);
+  expect(await scrub()).toEqual([]);
+});
+
+test("an image whose delta has rotted does not keep the others from their turn", async () => {
+  for (const version of versions) await push(version);
+  await compact([v1, v2], [v2]);
+  await flipByte(deltaOf(v1), 2000);
+  // The second one is to go over the first, and fails as well.
+  await expect(compact(versions, [v1, v4])).rejects.toThrow(v1.digest);
+  expect(await filesIn("history")).toEqual([`${v3.digest.slice("sha256:".length)}.delta`]);
+  await expectReadable(v2, v3, v4);
+});
+
+test("a delta whose head has rotted does not keep the hub from starting", async () => {
+  for (const version of [v1, v2]) await push(version);
+  await compact([v1, v2], [v2]);
+  await writeFile(deltaOf(v1), "rot");
+  registry = await openRegistry(dir);
+  expect(await scrub()).toEqual([{ kind: "incomplete-image", image: v1.digest, missingChunks: CHUNKS }]);
+  await push(v1);
+  await expectReadable(v1, v2);
+});
+
+describe("an image whose manifest cannot be read when the hub starts", () => {
+  test("loses none of its chunks to what others do meanwhile, and is whole when it can be read again", async () => {
+    const [image = Buffer.alloc(0)] = images;
+    const rest = Buffer.concat([image, noise(4096, 5)]);
+    const sibling = await makeBundle(rest, key, "frames", { version: "v1b" });
+    for (const version of [v1, v2, sibling]) await push(version);
+    await compact([v1, v2], [v2]);
+    const kept = await filesIn("chunks");
+    const text = await readFile(manifestOf(sibling));
+    await writeFile(manifestOf(sibling), "rot");
+    registry = await openRegistry(dir);
+    await compact([v1, v2], [v2]);
+    await registry.remove(v1.digest);
+    expect(await filesIn("chunks")).toEqual(kept);
+    // The disk gives what it has again.
+    await writeFile(manifestOf(sibling), text);
+    expect(await scrub()).toEqual([]);
+    const reader = await registry.openImage(sibling.digest);
+    expect((await reader?.readChunk(0))?.equals(image.subarray(0, CHUNK_BYTES))).toBe(true);
+    await registry.remove(v2.digest);
+    await registry.remove(sibling.digest);
+    expect(await filesIn("chunks")).toEqual([]);
+  });
+
+  test("and that others are over: a second push mends it and them", async () => {
+    for (const version of [v1, v2]) await push(version);
+    await compact([v1, v2], [v2]);
+    await writeFile(manifestOf(v2), "rot");
+    registry = await openRegistry(dir);
+    await expect(registry.remove(v2.digest)).rejects.toMatchObject({ code: "storage.damaged" });
+    expect(await scrub()).toContainEqual(
+      expect.objectContaining({ kind: "damaged-manifest", image: v2.digest }),
+    );
+    await push(v2);
+    await expectReadable(v1, v2);
+    expect(await scrub()).toEqual([]);
+  });
+});
+
+test.each([
+  ["what it is over", [v2, v1]],
+  ["itself", [v1]],
+])(
+  "a removed image's rotten manifest hinders no start; its delta is named, and mended by a push of %s",
+  async (_, pushed) => {
+    for (const version of [v1, v2]) await push(version);
+    await compact([v1, v2], [v2]);
+    await registry.remove(v2.digest);
+    await writeFile(join(dir, "history", "bases", v2.digest.slice("sha256:".length)), "rot");
+    registry = await openRegistry(dir);
+    expect(await scrub()).toContainEqual({
+      ...{ kind: "incomplete-image", image: v1.digest, missingChunks: CHUNKS },
+    });
+    for (const version of pushed) await push(version);
+    await expectReadable(...pushed);
+    registry = await openRegistry(dir);
+    expect(await scrub()).toEqual([]);
+    await expectReadable(...pushed);
+  },
+);
+
+test("a base that a crash left without its last delta goes at the next start", async () => {
+  for (const version of [v1, v2]) await push(version);
+  await compact([v1, v2], [v2]);
+  await registry.remove(v2.digest);
+  await rm(manifestOf(v1));
+  await rm(manifestOf(v1).replace(/json$/, "sig"));
+  await rm(deltaOf(v1));
+  registry = await openRegistry(dir);
+  expect(await filesIn("history")).toEqual([]);
+  expect(await filesIn("chunks")).toEqual([]);
+});
+
+test("what an upload relies on stays when the delta that holds it goes", async () => {
+  for (const version of [v1, v2]) await push(version);
+  await compact([v1, v2], [v2]);
+  const held = new Set(v1.manifest.payloads[0]?.chunks.filter(chunk => chunk !== null));
+  await registry.pin(held);
+  await registry.remove(v1.digest);
+  for (const chunk of held) expect(await registry.hasChunk(chunk)).toBe(true);
+  await registry.unpin(held);
+  expect(await filesIn("chunks")).toHaveLength(CHUNKS);
 });
 
 test("a delta that is not made, and one that proves wrong, cost nothing", async () => {

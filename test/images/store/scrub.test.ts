@@ -1,4 +1,14 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -132,6 +142,38 @@ test.each(["json", "sig"])(
     expect(await readdir(join(dir, "manifests"))).toEqual([]);
   },
 );
+
+test.each(["json", "sig"])(
+  "a manifest of which only one file is left is damaged, not gone (without .%s)",
+  async ending => {
+    await push();
+    await rm(join(dir, "manifests", `${bundle.digest.slice("sha256:".length)}.${ending}`));
+    registry = await openRegistry(dir);
+    await expect(registry.manifest(bundle.digest)).rejects.toMatchObject({ code: "storage.damaged" });
+    const { report, findings } = await scrub();
+    expect(findings).toMatchObject([{ kind: "damaged-manifest", image: bundle.digest }]);
+    expect(report).toMatchObject({ removedOrphans: 0, checkedChunks: 3 });
+    await push();
+    expect((await scrub()).report).toMatchObject({ damagedImages: 0 });
+  },
+);
+
+test("a manifest that cannot be opened for a reason of the process is not called damaged", async () => {
+  await push();
+  const file = join(dir, "manifests", `${bundle.digest.slice("sha256:".length)}.json`);
+  await rm(file);
+  await mkdir(file);
+  await expect(registry.manifest(bundle.digest)).rejects.toMatchObject({ code: "EISDIR" });
+});
+
+test("a second push of an image with a rotten manifest that is cut takes none of its chunks along", async () => {
+  await push();
+  await flipByte(join(dir, "manifests", `${bundle.digest.slice("sha256:".length)}.json`));
+  registry = await openRegistry(dir);
+  await expect(registry.ingestBundle(streamOf(bundle.bytes.subarray(0, -3000)), [key])).rejects.toThrow();
+  for (const chunk of bundle.manifest.payloads[0]?.chunks ?? [])
+    if (chunk !== null) expect((await stat(chunkFile(chunk))).isFile()).toBe(true);
+});
 
 test("a check that is aborted stops", async () => {
   await push();
