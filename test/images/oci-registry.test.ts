@@ -285,6 +285,26 @@ test("layOciImage() signs in with name and password, and tells them to nobody wh
   expect(new Set(heard)).toEqual(new Set([undefined]));
 });
 
+test("layOciImage() answers no challenge of a host that a redirect names: neither asks it for a token nor logs in", async () => {
+  for (const scheme of ["Bearer", "Basic"]) {
+    const heard: (string | undefined)[] = [];
+    const thief = await serve((from, to) => {
+      heard.push(`${from.url} ${from.headers.authorization}`);
+      const challenge = `${scheme} realm="http://${from.headers.host}/token"`;
+      to.writeHead(401, { "www-authenticate": challenge }).end();
+    });
+    const redirecting = await serve((from, to) => {
+      to.writeHead(307, { location: `http://${thief}${from.url}` }).end();
+    });
+    const login = await writeLogin(redirecting, "me:word");
+    await expect(lay(`oci://${redirecting}/a:v1`, { authFile: login })).rejects.toMatchObject({
+      code: "registry.failed",
+      message: `${redirecting} redirects to ${thief}, which answers 401 (/v2/a/manifests/v1)`,
+    });
+    expect(heard).toEqual(["/v2/a/manifests/v1 undefined"]);
+  }
+});
+
 test("layOciImage() fetches a token where the registry says, and shows it to the registry alone", async () => {
   const { key, cert } = await createTestCertificate();
   const certificatePath = join(dir, "token.pem");

@@ -126,6 +126,11 @@ export class RegistryClient {
         ...(authorization === undefined ? {} : { authorization }),
       });
       const isRedirect = answer.status >= 301 && answer.status <= 308 && answer.status !== 304;
+      // Only the registry itself may ask who we are: what another host asks for would be told to whom that host names.
+      if (answer.status === 401 && url.origin !== start.origin) {
+        await answer[Symbol.asyncDispose]();
+        throw this.#failed(start.pathname, `redirects to ${url.host}, which answers 401`);
+      }
       if (!isRedirect) return answer;
       await answer[Symbol.asyncDispose]();
       // Who gives tokens is asked with a name and a password, which go nowhere else.
