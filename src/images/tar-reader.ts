@@ -40,6 +40,7 @@ const NO_CONTENT = { async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array,
 
 /** What stands before an entry's own header. */
 interface Extensions {
+  /** The entry's own; the archive's may stand between them and the header. */
   records: readonly PaxRecord[];
   name: string | undefined;
   linkName: string | undefined;
@@ -74,7 +75,7 @@ class TarReader {
   async next(): Promise<TarEntry | undefined> {
     await this.#skip("the content before");
     const offsetBytes = this.#bytes.offsetBytes;
-    const extensions: Extensions = { records: this.#globalRecords, name: undefined, linkName: undefined };
+    const extensions: Extensions = { records: [], name: undefined, linkName: undefined };
     for (;;) {
       const headerAt = this.#bytes.offsetBytes;
       const block = Buffer.from(await this.#takeBlock("a header"));
@@ -84,6 +85,8 @@ class TarReader {
       }
       const header = atArchive(headerAt, () => decodeTarHeader(block));
       if (await this.#takeExtension(header, extensions, headerAt)) continue;
+      // An entry's own records come after the archive's, and the last one counts.
+      extensions.records = [...this.#globalRecords, ...extensions.records];
       const name = lastText(extensions.records, "path") ?? extensions.name ?? header.name;
       try {
         return await this.#entry(block, header, extensions, offsetBytes);
@@ -223,9 +226,8 @@ class TarReader {
     else if (header.type === "K") extensions.linkName = upToNul;
     else if (header.type !== "V") {
       const records = atArchive(headerAt, () => decodePaxRecords(bytes));
-      // An entry's own records come after the archive's, and the last one counts.
       if (header.type === "g") this.#globalRecords = records;
-      else extensions.records = [...this.#globalRecords, ...records];
+      else extensions.records = records;
     }
     return true;
   }

@@ -100,6 +100,13 @@ describe("layTar() of what GNU tar writes", () => {
     }
   });
 
+  test("gives every entry what the archive says of all, the first one too", async () => {
+    const flags = ["--format=posix", "--pax-option=globexthdr.name=all,mtime=1000000000,delete=?time"];
+    const archive = execFileSync("tar", ["--create", ...flags, "--directory", root, "noise", "empty"]);
+    const tree = await lay(archive);
+    expect(["noise", "empty"].map(name => tree.find(name)?.mtime)).toEqual([1_000_000_000, 1_000_000_000]);
+  });
+
   test("sees the same holes whether the archive tells of them or not", async () => {
     const pack = (...flags: string[]) =>
       execFileSync("tar", ["--create", "--format=posix", ...flags, "--directory", root, "sparse"], {
@@ -168,6 +175,27 @@ describe("layTar() of archives made by hand", () => {
     ).rejects.toMatchObject({
       message: 'entry "f" at byte 0 has the access control entry "user:lp:r--", which is not understood',
     });
+  });
+
+  test("an archive's records hold from the very next entry on, and give way to its own", async () => {
+    const archiveRecords = (mtime: number): RawEntry => ({
+      name: "global",
+      type: "g",
+      content: `12 mtime=${mtime}\n`,
+    });
+    const tree = await lay(
+      rawTar(
+        archiveRecords(11),
+        { name: "first" },
+        { name: "own", pax: [["mtime", "33"]] },
+        archiveRecords(22),
+        { name: "later" },
+        { name: "back", pax: [["mtime", ""]] },
+      ),
+    );
+    const mtimes = ["first", "own", "later"].map(name => tree.find(name)?.mtime);
+    expect(mtimes).toEqual([11, 33, 22]);
+    expect(tree.find("back")?.mtime).toBe(1_700_000_000);
   });
 
   const file = (name: string, more: Partial<RawEntry> = {}): RawEntry => ({ name, content: "x", ...more });
