@@ -38,7 +38,10 @@ export interface AddressDesk {
 
 export interface ApiDeps {
   readonly store: Store;
-  readonly registry: Pick<ImageRegistry, "manifest" | "openImage" | "ingestBundle" | "remove" | "scrub">;
+  readonly registry: Pick<
+    ImageRegistry,
+    "manifest" | "openImage" | "ingestBundle" | "remove" | "confirm" | "removeUnrecorded" | "scrub"
+  >;
   readonly uploads: Pick<Uploads, "begin" | "keepChunk" | "complete">;
   readonly addresses: AddressDesk;
   readonly status: () => Status;
@@ -47,4 +50,6 @@ export interface ApiDeps {
   readonly siteChannelPort: () => number;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
+  /** Aborted when the hub stops: ends event streams and a scrub. */
+  readonly stopping: AbortSignal;
 }

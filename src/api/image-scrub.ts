@@ -7,6 +7,7 @@ import type { ScrubFinding, ScrubReport } from "../images/io/scrub.ts";
 import type { ImageDigest } from "../images/manifest.ts";
 import type { NewEvent, Store } from "../store/ports.ts";
 import { audit } from "./audit.ts";
+import { removeUnrecordedImages } from "./remove-unrecorded-images.ts";
 import type { Caller } from "./route.ts";
 import type { ImageScrubState } from "./wire.ts";
 
@@ -14,8 +15,16 @@ import type { ImageScrubState } from "./wire.ts";
 const TOLD_CHUNKS = 100;
 const PUSH_AGAIN = "push the same bundle again, and check the disk";
 
+export interface ImageScrubDeps {
+  readonly registry: Pick<ImageRegistry, "scrub" | "removeUnrecorded">;
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Ends a scrub that runs. */
+  readonly stopping: AbortSignal;
+}
+
 export class ImageScrub {
-  readonly #registry: Pick<ImageRegistry, "scrub">;
+  readonly #deps: ImageScrubDeps;
   readonly #store: Store;
   readonly #clock: Clock;
   #state: ImageScrubState = {
@@ -31,10 +40,10 @@ export class ImageScrub {
     failure: null,
   };
 
-  constructor(registry: Pick<ImageRegistry, "scrub">, store: Store, clock: Clock) {
-    this.#registry = registry;
-    this.#store = store;
-    this.#clock = clock;
+  constructor(deps: ImageScrubDeps) {
+    this.#deps = deps;
+    this.#store = deps.store;
+    this.#clock = deps.clock;
   }
 
   get state(): ImageScrubState {
@@ -45,34 +54,45 @@ export class ImageScrub {
   async begin(caller: Caller): Promise<ImageScrubState> {
     if (this.#state.state === "running") return this.#state;
     const startedAt = this.#clock();
+    const before = this.#state;
     this.#state = {
       ...{ state: "running", startedAt, endedAt: null, share: 0, checkedChunks: 0, checkedBytes: 0 },
       ...{ removedOrphans: 0, rottenChunks: 0, damagedImages: [], failure: null },
     };
-    await this.#store.commit([
-      audit({
-        kind: "images.scrub-begun",
-        at: startedAt,
-        caller,
-        did: "began to check every image's chunks",
-      }),
-    ]);
+    try {
+      await this.#store.commit([
+        audit({
+          kind: "images.scrub-begun",
+          at: startedAt,
+          caller,
+          did: "began to check every image's chunks",
+        }),
+      ]);
+    } catch (error) {
+      // Nothing runs: the next one may try.
+      this.#state = before;
+      throw error;
+    }
     void this.#run();
     return this.#state;
   }
 
   async #run(): Promise<void> {
+    const { registry, stopping } = this.#deps;
     try {
-      const report = await this.#registry.scrub({
+      await removeUnrecordedImages(this.#deps);
+      const report = await registry.scrub({
         onProgress: progress => {
           this.#state = { ...this.#state, ...progress };
         },
         onFinding: finding => this.#note(finding),
+        signal: stopping,
       });
       await this.#end(report);
     } catch (error) {
       const failure = describeErrorChain(error);
       this.#state = { ...this.#state, state: "failed", endedAt: this.#clock(), failure };
+      if (stopping.aborted) return;
       const advice = error instanceof DrpError && error.advice !== undefined ? ` ${error.advice}` : "";
       // Nobody listens any more where the store itself fails.
       await this.#tell(
@@ -89,14 +109,13 @@ export class ImageScrub {
     const summary =
       `checked ${checkedChunks} chunks: ${rottenChunks} rotten, ${damaged} images damaged, ` +
       `${removedOrphans} left over from broken uploads removed`;
-    await this.#tell("images.scrubbed", damaged > 0 ? "warning" : "info", summary, { ...report });
-    this.#state = {
-      ...this.#state,
-      ...report,
-      damagedImages: this.#state.damagedImages,
-      ...DONE,
-      endedAt: this.#clock(),
-    };
+    const { damagedImages } = this.#state;
+    try {
+      await this.#tell("images.scrubbed", damaged > 0 ? "warning" : "info", summary, { ...report });
+    } finally {
+      // Who asks hears what it found, also where the log cannot be written: then that is the failure.
+      this.#state = { ...this.#state, ...report, damagedImages, ...DONE, endedAt: this.#clock() };
+    }
   }
 
   async #note(finding: ScrubFinding): Promise<void> {

@@ -25,6 +25,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   "image.downgrade": 409,
   "image.in-use": 409,
   "image.release-gap": 409,
+  "image.removed": 409,
   "image.unknown": 404,
   "image.wrong-architecture": 409,
   "input.unreadable": 422,

@@ -1,4 +1,5 @@
 /** Removes what no rule keeps and nothing needs: decided from one look at the fleet, and asked again in each removal's commit. */
+import { DrpError } from "../core/errors.ts";
 import type { Clock } from "../core/time.ts";
 import { FreedBytes } from "../images/freed-bytes.ts";
 import type { ImageRegistry } from "../images/io/registry.ts";
@@ -7,6 +8,7 @@ import { parseManifest } from "../images/parse-manifest.ts";
 import { decideRetention, type RetentionRule, type RetentionVerdict } from "../images/retention.ts";
 import { readAll, readMachines, readOpenRollouts } from "../rollout/io/load-fleet.ts";
 import type { ImageRecord, NewEvent, Store } from "../store/ports.ts";
+import { isUnrecorded } from "./remove-unrecorded-images.ts";
 
 const PAGE = 500;
 
@@ -66,7 +68,9 @@ export async function pruneImages(
     verdicts.push(verdict.keep ? verdict : await removeUnneeded(store, verdict, toEvent));
   }
   const freedBytes = await measureFreed(deps, verdicts);
-  for (const { image, keep } of verdicts) if (!keep) await registry.remove(image.digest);
+  for (const { image, keep } of verdicts) {
+    if (!keep) await registry.remove(image.digest, () => isUnrecorded(store, image.digest));
+  }
   return { verdicts, freedBytes };
 }
 
@@ -90,7 +94,8 @@ async function measureFreed(
 ): Promise<number> {
   const freed = new FreedBytes();
   const read = async (digest: ImageDigest) => {
-    const signed = await registry.manifest(digest);
+    // One that has rotted counts for nothing here; a scrub names it, and it must not keep the others from going.
+    const signed = await registry.manifest(digest).catch(unlessDamaged);
     return signed === undefined ? undefined : parseManifest(signed.manifestText);
   };
   for (const removed of [true, false]) {
@@ -103,4 +108,8 @@ async function measureFreed(
     if (freed.total === 0) return 0;
   }
   return freed.total;
+}
+
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof DrpError && error.code === "storage.damaged")) throw error;
 }

@@ -1,8 +1,10 @@
 /** Enters an image whose bytes the registry holds into the fleet's books; a second time changes nothing and says so. */
 import type { z } from "zod";
 import { formatBytes } from "../core/bytes.ts";
+import { DrpError } from "../core/errors.ts";
 import type { EpochMs } from "../core/time.ts";
 import { countDataBytes } from "../images/chunker.ts";
+import type { ImageRegistry } from "../images/io/registry.ts";
 import type { ImageDigest, Manifest } from "../images/manifest.ts";
 import type { ImageRecord, Store } from "../store/ports.ts";
 import { audit } from "./audit.ts";
@@ -17,7 +19,30 @@ export interface KeptImage {
   readonly keyId: string;
 }
 
+export interface RecordingDeps {
+  readonly store: Store;
+  readonly registry: Pick<ImageRegistry, "confirm">;
+}
+
+/** @throws {DrpError} image.removed */
 export async function recordPushedImage(
+  { store, registry }: RecordingDeps,
+  kept: KeptImage,
+  caller: Caller,
+  now: EpochMs,
+): Promise<z.infer<typeof pushedImageSchema>> {
+  const recorded = await enterImage(store, kept, caller, now);
+  const takeBack = async () => {
+    if (!recorded.alreadyPresent) await store.commit([{ kind: "delete-image", digest: kept.digest }]);
+  };
+  if (await registry.confirm(kept.digest, takeBack)) return recorded;
+  const { name, version } = kept.manifest;
+  throw new DrpError("image.removed", `${name}:${version} was removed at the same moment`, {
+    advice: "Push it again.",
+  });
+}
+
+async function enterImage(
   store: Store,
   kept: KeptImage,
   caller: Caller,

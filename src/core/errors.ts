@@ -24,6 +24,7 @@ export type ErrorCode =
   | "image.downgrade"
   | "image.in-use"
   | "image.release-gap"
+  | "image.removed"
   | "image.unknown"
   | "image.wrong-architecture"
   | "input.unreadable"

@@ -1,9 +1,12 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { pruneImages } from "../../src/api/prune-images.ts";
+import { recordPushedImage } from "../../src/api/record-pushed-image.ts";
+import { isUnrecorded, removeUnrecordedImages } from "../../src/api/remove-unrecorded-images.ts";
 import { pushedImageSchema } from "../../src/api/wire.ts";
+import { DrpError } from "../../src/core/errors.ts";
 import { startAutoPrune } from "../../src/daemon/io/auto-prune.ts";
 import { makeBundle, makeKey, smallImage, streamOf } from "../images/bundles.ts";
-import { machineRecord, macOf, newEvent, rolloutRecord } from "../store/records.ts";
+import { machineRecord, macOf, NOW, newEvent, rolloutRecord } from "../store/records.ts";
 import { startTestHub, type TestHub } from "./hub.ts";
 
 let hub: TestHub;
@@ -80,6 +83,64 @@ test("an image that a rollout or an order takes between the decision and the rem
   expect(reasonOf(v3)).toMatchObject({ keep: false });
   expect(await versions()).toEqual(["v5", "v2", "v1"]);
   expect(await hub.registry.manifest(v1)).toBeDefined();
+});
+
+describe("an image that is removed and pushed at the same moment", () => {
+  const caller = { tokenId: "t", name: "ci", role: "ci" } as const;
+  const pushFirst = async () => {
+    const { bytes } = await makeBundle(smallImage(1), key, "frames", { version: "v1", release: 1 });
+    return await hub.registry.ingestBundle(streamOf(bytes), [key]);
+  };
+
+  test("stays, with its bytes, where the push came first", async () => {
+    const [v1 = ""] = digests;
+    await hub.store.commit([{ kind: "delete-image", digest: v1 }]);
+    await recordPushedImage(hub, await pushFirst(), caller, NOW);
+    expect(await hub.registry.remove(v1, () => isUnrecorded(hub.store, v1))).toBe(false);
+    expect(await hub.registry.manifest(v1)).toBeDefined();
+    expect(await versions()).toContain("v1");
+  });
+
+  test("is in no book where its bytes went first, and the push says so", async () => {
+    const [v1 = ""] = digests;
+    const pushed = await pushFirst();
+    await hub.store.commit([{ kind: "delete-image", digest: v1 }]);
+    await hub.registry.remove(v1, () => isUnrecorded(hub.store, v1));
+    await expect(recordPushedImage(hub, pushed, caller, NOW)).rejects.toMatchObject({
+      code: "image.removed",
+      advice: "Push it again.",
+    });
+    expect(await versions()).not.toContain("v1");
+    await recordPushedImage(hub, await pushFirst(), caller, NOW);
+    expect(await versions()).toContain("v1");
+  });
+});
+
+test("files without a record, as a cut removal leaves them, go, and an event says so; a push that runs keeps its own", async () => {
+  const [v1 = "", v2 = ""] = digests;
+  await hub.store.commit([{ kind: "delete-image", digest: v1 }]);
+  const { bytes } = await makeBundle(smallImage(6), key, "frames", { version: "v6", release: 6 });
+  const running = await hub.registry.ingestBundle(streamOf(bytes), [key]);
+  await removeUnrecordedImages({ ...hub, clock: () => NOW });
+  expect(await hub.registry.manifest(v1)).toBeUndefined();
+  expect(await hub.registry.manifest(v2)).toBeDefined();
+  expect(await hub.registry.manifest(running.digest)).toBeDefined();
+  const [event] = (await hub.call("GET", "/api/v1/events?from=newest&limit=1")).body
+    .items as unknown as object[];
+  expect(event).toMatchObject({ kind: "image.unrecorded-removed", facts: { image: v1 } });
+});
+
+test("a manifest that has rotted does not keep the other images from being pruned", async () => {
+  const damaged = new DrpError("storage.damaged", "rot");
+  const registry = new Proxy(hub.registry, {
+    get(target, name) {
+      if (name === "manifest") return () => Promise.reject(damaged);
+      return Reflect.get(target, name).bind(target);
+    },
+  });
+  const deps = { store: hub.store, registry, clock: Date.now };
+  await pruneImages(deps, { keepNewest: 1, keepForMs: 0 }, () => newEvent());
+  expect(await versions()).toEqual(["v5"]);
 });
 
 async function takeImages(forRollout: string, forMachine: string): Promise<void> {

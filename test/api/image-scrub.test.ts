@@ -1,6 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { ImageScrub } from "../../src/api/image-scrub.ts";
 import { imageScrubSchema } from "../../src/api/wire.ts";
 import { type HubUser, runDrp, userOf } from "../cli/run-drp.ts";
 import { makeBundle, makeKey, smallImage, streamOf } from "../images/bundles.ts";
@@ -56,4 +57,30 @@ test("drp images scrub names the image that has suffered, raises alarms, and a s
 
   expect((await push()).status).toBe(201);
   expect(await runDrp(["images", "scrub"], user.env)).toMatchObject({ code: 0 });
+});
+
+test("a check that cannot be begun, or that ends with the hub, is not called running", async () => {
+  const caller = { tokenId: "t", name: "ops", role: "operator" } as const;
+  let isBroken = true;
+  const store = new Proxy(hub.store, {
+    get(target, name) {
+      if (name === "commit" && isBroken) return () => Promise.reject(new Error("disk full"));
+      return Reflect.get(target, name).bind(target);
+    },
+  });
+  const stopping = new AbortController();
+  const scrub = new ImageScrub({
+    store,
+    registry: hub.registry,
+    clock: Date.now,
+    stopping: stopping.signal,
+  });
+  await expect(scrub.begin(caller)).rejects.toThrow("disk full");
+  expect(scrub.state.state).toBe("never");
+  isBroken = false;
+  expect((await scrub.begin(caller)).state).toBe("running");
+  stopping.abort();
+  await vi.waitFor(() =>
+    expect(scrub.state).toMatchObject({ state: "failed", failure: expect.stringContaining("aborted") }),
+  );
 });

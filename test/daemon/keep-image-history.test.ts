@@ -30,7 +30,7 @@ async function push(release: number): Promise<string> {
   noise(4096, release).copy(image, 8192);
   const bundle = await makeBundle(image, key, "frames", { version: `v${release}`, release });
   const pushed = await registry.ingestBundle(streamOf(bundle.bytes), [key]);
-  await recordPushedImage(store, pushed, { tokenId: "t", name: "ci", role: "ci" }, NOW);
+  await recordPushedImage({ store, registry }, pushed, { tokenId: "t", name: "ci", role: "ci" }, NOW);
   return pushed.digest;
 }
 

@@ -25,8 +25,6 @@ export interface ApiAppOptions extends ApiDeps {
   readonly version: string;
   /** A file of the dashboard; undefined when there is none of that name. */
   readonly readDashboardFile: (path: string) => Buffer | undefined;
-  /** Ends the event streams, so that the server can stop. */
-  readonly stopping: AbortSignal;
   /** Told about every failure that is ours. */
   readonly onError: (error: unknown, request: string) => void;
 }

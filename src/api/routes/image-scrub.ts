@@ -4,8 +4,8 @@ import { ImageScrub } from "../image-scrub.ts";
 import { defineRoute, json, type Route } from "../route.ts";
 import { imageScrubSchema } from "../wire.ts";
 
-export function imageScrubRoutes({ store, registry, clock }: ApiDeps): Route[] {
-  const scrub = new ImageScrub(registry, store, clock);
+export function imageScrubRoutes(deps: ApiDeps): Route[] {
+  const scrub = new ImageScrub(deps);
   return [
     defineRoute({
       method: "post",

@@ -8,7 +8,7 @@ import { recordPushedImage } from "../record-pushed-image.ts";
 import { type Call, defineRoute, EMPTY, json, type Route } from "../route.ts";
 import { pushedImageSchema, startedUploadSchema } from "../wire.ts";
 
-export function imageUploadRoutes({ store, uploads, clock }: ApiDeps): Route[] {
+export function imageUploadRoutes({ store, registry, uploads, clock }: ApiDeps): Route[] {
   return [
     defineRoute({
       method: "post",
@@ -44,7 +44,14 @@ export function imageUploadRoutes({ store, uploads, clock }: ApiDeps): Route[] {
       status: 201,
       answer: pushedImageSchema,
       handle: async call =>
-        json(await recordPushedImage(store, await uploads.complete(digestOf(call)), call.caller, clock())),
+        json(
+          await recordPushedImage(
+            { store, registry },
+            await uploads.complete(digestOf(call)),
+            call.caller,
+            clock(),
+          ),
+        ),
     }),
   ];
 }

@@ -10,6 +10,7 @@ import { findImageUsers } from "../image-users.ts";
 import { answerPage, pageQuery } from "../paging.ts";
 import { recordPushedImage } from "../record-pushed-image.ts";
 import { requireImage } from "../references.ts";
+import { isUnrecorded } from "../remove-unrecorded-images.ts";
 import { defineRoute, EMPTY, json, type Route } from "../route.ts";
 import { type Image, imageSchema, pageOf, pushedImageSchema } from "../wire.ts";
 
@@ -55,7 +56,7 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
       answer: pushedImageSchema,
       handle: async ({ upload, caller }) => {
         const ingested = await registry.ingestBundle(upload, await loadKnownKeys(store, clock()));
-        return json(await recordPushedImage(store, ingested, caller, clock()));
+        return json(await recordPushedImage({ store, registry }, ingested, caller, clock()));
       },
     }),
     defineRoute({
@@ -77,7 +78,7 @@ export function imageRoutes({ store, registry, clock }: ApiDeps): Route[] {
           }),
         ]);
         if (outcome.kind === "conflict" && outcome.reason === "stale") throw await inUse(store, image);
-        await registry.remove(image.digest);
+        await registry.remove(image.digest, () => isUnrecorded(store, image.digest));
         return EMPTY;
       },
     }),

@@ -64,8 +64,24 @@ export interface ImageRegistry {
   findChunk(digest: ChunkDigest): Promise<string | undefined>;
   /** @returns undefined when there is no such image */
   openImage(digest: ImageDigest): Promise<ImageReader | undefined>;
-  /** @returns false when there is no such image */
-  remove(digest: ImageDigest): Promise<boolean>;
+  /**
+   * @param isStillUnneeded asked when nothing else can be published or removed any more: a push may have found it meanwhile
+   * @returns false when there is no such image, or it stays
+   */
+  remove(digest: ImageDigest, isStillUnneeded?: () => Promise<boolean>): Promise<boolean>;
+  /**
+   * For a push that has entered the image into the books: from then on `remove` sees that.
+   *
+   * @param takeBack called when the image was removed at the same moment, before anybody can publish it anew
+   * @returns whether the image is visible
+   */
+  confirm(digest: ImageDigest, takeBack: () => Promise<void>): Promise<boolean>;
+  /**
+   * Removes images that no book has: of a hub that ended between the two. One that is being pushed stays.
+   *
+   * @returns those that went
+   */
+  removeUnrecorded(isRecorded: (digest: ImageDigest) => Promise<boolean>): Promise<ImageDigest[]>;
   /** Checks everything that is kept; one at a time. @throws when the signal is aborted, and what the store throws */
   scrub(options: {
     readonly onProgress?: (progress: ScrubProgress) => void;
@@ -98,6 +114,8 @@ export class Registry implements ImageRegistry, UploadTarget {
   readonly #lost = new Set<ChunkDigest>();
   /** Images whose manifests could not be read: what they need is not known, so nothing is swept while there is one. */
   readonly #unread = new Set<ImageDigest>();
+  /** Published by pushes that have not entered them into the books yet. */
+  readonly #unconfirmed = new Set<ImageDigest>();
   #index: Promise<ChunkIndex> | undefined;
   #lastExclusive: Promise<unknown> = Promise.resolve();
 
@@ -188,9 +206,10 @@ export class Registry implements ImageRegistry, UploadTarget {
     }
   }
 
-  async remove(digest: ImageDigest): Promise<boolean> {
+  async remove(digest: ImageDigest, isStillUnneeded = async () => true): Promise<boolean> {
     return await this.#exclusive(async () => {
       const index = await this.#readIndex();
+      if (!(await isStillUnneeded())) return false;
       // One whose manifest is damaged is in no index, and must go all the same.
       if (!index.hasImage(digest) && !(await this.#store.listManifests()).includes(digest)) return false;
       await this.#store.removeManifest(digest, chunk => this.#pins.has(chunk));
@@ -200,6 +219,30 @@ export class Registry implements ImageRegistry, UploadTarget {
       await this.#sweep(chunks);
       return true;
     });
+  }
+
+  async confirm(digest: ImageDigest, takeBack: () => Promise<void>): Promise<boolean> {
+    return await this.#exclusive(async () => {
+      this.#unconfirmed.delete(digest);
+      if ((await this.#readIndex()).hasImage(digest)) return true;
+      await takeBack();
+      return false;
+    });
+  }
+
+  async removeUnrecorded(isRecorded: (digest: ImageDigest) => Promise<boolean>): Promise<ImageDigest[]> {
+    const removed: ImageDigest[] = [];
+    for (const image of await this.#store.listManifests()) {
+      const isUnrecorded = async () => !this.#unconfirmed.has(image) && !(await isRecorded(image));
+      // Asked before as well, so that the usual case waits for no turn.
+      try {
+        if ((await isUnrecorded()) && (await this.remove(image, isUnrecorded))) removed.push(image);
+      } catch (error) {
+        // Others are over it: a scrub names it.
+        if (!(error instanceof DrpError && error.code === "storage.damaged")) throw error;
+      }
+    }
+    return removed;
   }
 
   async scrub({
@@ -290,6 +333,7 @@ export class Registry implements ImageRegistry, UploadTarget {
       await this.#store.publishManifest(digest, signed);
       index.add(digest, needed);
       this.#unread.delete(digest);
+      this.#unconfirmed.add(digest);
     });
   }
 
