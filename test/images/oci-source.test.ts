@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { hash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -8,6 +9,7 @@ import { ContentSpool } from "../../src/images/io/content-spool.ts";
 import { layOciImage, type OciRequest } from "../../src/images/io/oci-source.ts";
 import { layTar } from "../../src/images/io/tar-source.ts";
 import { DEMANDING_LAYERS, describeTree, file, HOST_ARCHITECTURE, OciTools } from "./oci-peers.ts";
+import { rawTar } from "./raw-tar.ts";
 
 let dir: string;
 let tools: OciTools | undefined;
@@ -139,6 +141,36 @@ describe("layOciImage() of a damaged layout", () => {
     await expect(lay(copy)).rejects.toMatchObject({
       message: expect.stringContaining("other bytes than its digest"),
     });
+  });
+
+  test.each([
+    ["a name that climbs", "../outside/layer.tar"],
+    ["a name below a link out of it", "link/layer.tar"],
+  ])("reads nothing beside its folder: %s", async (_, name) => {
+    const saved = await mkdtemp(join(dir, "saved-"));
+    const outside = join(dir, "outside");
+    await mkdir(outside, { recursive: true });
+    const layer = rawTar({ name: "etc/secret", content: "secret" });
+    await writeFile(join(outside, "layer.tar"), layer);
+    await symlink(outside, join(saved, "link"));
+    const config = {
+      ...{ os: "linux", architecture: HOST_ARCHITECTURE },
+      rootfs: { type: "layers", diff_ids: [`sha256:${hash("sha256", layer)}`] },
+    };
+    await writeFile(join(saved, "config.json"), JSON.stringify(config));
+    const describe = (layerName: string) =>
+      writeFile(
+        join(saved, "manifest.json"),
+        JSON.stringify([{ Config: "config.json", Layers: [layerName] }]),
+      );
+    await describe(name);
+    await expect(lay(saved)).rejects.toMatchObject({
+      code: "input.unreadable",
+      message: `${saved} has no "${name}"`,
+    });
+    await writeFile(join(saved, "layer.tar"), layer);
+    await describe("./layer.tar");
+    expect((await lay(saved)).lines.join()).toContain("etc/secret");
   });
 
   test("says nothing of a file that is no index", async () => {

@@ -1,8 +1,9 @@
 /** An OCI image layout, or what `docker save` writes, as a folder or as a tar: the same files, found by their names. */
 import { createReadStream } from "node:fs";
-import { lstat, open, stat } from "node:fs/promises";
+import { lstat, open, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DrpError } from "../../core/errors.ts";
+import { parseArchivePath } from "../archive-entry.ts";
 import { MAX_DOCUMENT_BYTES, type OciLayer, parseDiffIds, parseDockerArchive } from "../oci-documents.ts";
 import { isOciDigest, type OciDigest } from "../oci-reference.ts";
 import type { OciBlobs } from "./oci-blobs.ts";
@@ -14,14 +15,15 @@ export interface OciFiles {
   path(name: string): Promise<string | undefined>;
 }
 
-/** @param dir a folder that was made by others: only plain files in it are read */
+/** @param dir a folder that was made by others: only plain files in it are read, whatever its names and links say */
 export function filesOfFolder(dir: string): OciFiles {
   return {
     name: dir,
     path: async name => {
-      const path = join(dir, name);
-      const found = await lstat(path).catch(() => undefined);
-      return found?.isFile() === true ? path : undefined;
+      if ("problem" in parseArchivePath(name)) return undefined;
+      const path = await realpath(join(dir, name)).catch(() => undefined);
+      if (path?.startsWith(join(await realpath(dir), "/")) !== true) return undefined;
+      return (await lstat(path)).isFile() ? path : undefined;
     },
   };
 }
