@@ -53,6 +53,17 @@ test("a chunk comes over the line once, however many machines ask, and is the hu
   expect(bytes).toBe(wholeBytes);
 });
 
+test("what two images that come at once share comes over the line once", async () => {
+  const shared = noise(4 * MIB, 11);
+  const first = await site.push(Buffer.concat([shared, noise(MIB, 12)]), { version: "v1" });
+  const second = await site.push(Buffer.concat([shared, noise(MIB, 13)]), { version: "v2" });
+  await site.openImages({ view: site.view([first, second]) });
+  await transferred(2);
+  const crossed = site.events.reduce((sum, { facts }) => sum + Number(facts.bytes ?? 0), 0);
+  expect(crossed).toBeGreaterThan(6 * MIB);
+  expect(crossed).toBeLessThan(6.1 * MIB);
+});
+
 test("what the view orders comes before any machine asks, and with the WAN down the site serves it, also after a restart", async () => {
   const { images, digest } = await install(smallImage());
   site.wan.swallow(true);

@@ -28,6 +28,8 @@ export interface TransferContext {
   readonly downloads: HubDownloads;
   readonly cache: ImageCache;
   readonly arrivals: ChunkArrivals;
+  /** Of all images that come at once: what they share comes for the first that asks. Never rejects. */
+  readonly inFlight: Map<ChunkDigest, Promise<void>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Gives up images that nobody needs, where so much more would pass the size that the cache may have. */
@@ -172,7 +174,7 @@ export class ImageTransfer {
       while (missing.size > 0) {
         await window.start(async () => {
           const chunk = this.#takeNext(missing);
-          if (chunk !== undefined) await this.#keep(chunk, await this.#download(chunk));
+          if (chunk !== undefined) await this.#fetchOnce(chunk);
         });
       }
       await window.finish();
@@ -181,13 +183,31 @@ export class ImageTransfer {
     }
   }
 
+  /** Another image may have brought some of them meanwhile. */
   #takeNext(missing: Set<ChunkDigest>): ChunkDigest | undefined {
+    const { cache } = this.#context;
     for (let hurried = this.#hurried.shift(); hurried !== undefined; hurried = this.#hurried.shift()) {
-      if (missing.delete(hurried)) return hurried;
+      if (missing.delete(hurried) && !cache.hasChunk(hurried)) return hurried;
     }
-    const [first] = missing;
-    if (first !== undefined) missing.delete(first);
-    return first;
+    for (const chunk of missing) {
+      missing.delete(chunk);
+      if (!cache.hasChunk(chunk)) return chunk;
+    }
+    return undefined;
+  }
+
+  async #fetchOnce(chunk: ChunkDigest): Promise<void> {
+    const { cache, inFlight } = this.#context;
+    for (let other = inFlight.get(chunk); other !== undefined; other = inFlight.get(chunk)) await other;
+    if (cache.hasChunk(chunk)) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    inFlight.set(chunk, promise);
+    try {
+      await this.#keep(chunk, await this.#download(chunk));
+    } finally {
+      inFlight.delete(chunk);
+      resolve();
+    }
   }
 
   /** @throws {DrpError} bundle.tampered when the hub gives other bytes again and again; not-found */

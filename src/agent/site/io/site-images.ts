@@ -50,6 +50,7 @@ export class SiteImages {
   readonly #meter: WanMeter;
   readonly #downloads: HubDownloads;
   readonly #arrivals = new ChunkArrivals();
+  readonly #inFlight: TransferContext["inFlight"] = new Map();
   readonly #stopping = new AbortController();
   readonly #jobs = new Map<ImageDigest, Job>();
   readonly #queue: (() => void)[] = [];
@@ -228,6 +229,7 @@ export class SiteImages {
       downloads: this.#downloads,
       cache: this.#cache,
       arrivals: this.#arrivals,
+      inFlight: this.#inFlight,
       signal: this.#stopping.signal,
       makeRoom: bytes => this.#makeRoom(bytes),
       freeDisk: bytes => this.#freeDisk(bytes),
