@@ -3,7 +3,7 @@ import { buffer } from "node:stream/consumers";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { type Compression, recognizeCompression } from "../../src/images/compression.ts";
-import { decompressing } from "../../src/images/io/decompress.ts";
+import { type DecompressLimits, decompressing } from "../../src/images/io/decompress.ts";
 import { noise } from "./bundles.ts";
 
 const content = Buffer.concat([
@@ -23,8 +23,12 @@ async function* cut(bytes: Buffer, size: number): AsyncGenerator<Buffer, void, v
   for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
 }
 
-const read = (bytes: Buffer, kind: Compression, pieceBytes = 65_536, limitBytes?: number): Promise<Buffer> =>
-  buffer(decompressing(cut(bytes, pieceBytes), kind, "some.img", limitBytes));
+const read = (
+  bytes: Buffer,
+  kind: Compression,
+  pieceBytes = 65_536,
+  limits?: DecompressLimits,
+): Promise<Buffer> => buffer(decompressing(cut(bytes, pieceBytes), kind, "some.img", limits));
 
 describe.each(KINDS)("decompressing() %s", kind => {
   const whole = COMPRESS[kind](content);
@@ -77,7 +81,7 @@ describe.each(KINDS)("decompressing() %s", kind => {
   });
 
   test("stops a bomb where no image could hold more", async () => {
-    await expect(read(whole, kind, 65_536, 1_500_000)).rejects.toMatchObject({
+    await expect(read(whole, kind, 65_536, { limitBytes: 1_500_000 })).rejects.toMatchObject({
       code: "input.unreadable",
       message: expect.stringContaining("decompresses to more than 1.4 MiB"),
     });
@@ -116,10 +120,33 @@ test("decompressing() xz does not depend on what xz is told by the environment",
   }
 });
 
-test("decompressing() zstd refuses a window of more than 128 MiB", async () => {
-  // A frame header alone: magic, no single segment, an exponent of 2^29 (RFC 8878 §3.1.1.1.2), then an empty block.
-  const frame = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 19 << 3, 0x01, 0x00, 0x00]);
-  await expect(read(frame, "zstd")).rejects.toMatchObject({
-    message: expect.stringContaining("needs more than 128 MiB"),
+/** A frame header alone: magic, no single segment, a window of 2^log (RFC 8878 §3.1.1.1.2), then an empty block. */
+const frameOfWindow = (log: number, eighths = 0) =>
+  Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, ((log - 10) << 3) | eighths, 0x01, 0x00, 0x00]);
+
+test.each([1, 1e9])(
+  "decompressing() zstd says which window is too large, read %d bytes at once",
+  async size => {
+    await expect(read(frameOfWindow(29), "zstd", size)).rejects.toMatchObject({
+      code: "input.unreadable",
+      message:
+        "some.img: the zstd frame at byte 0 has a window of 512 MiB, which takes that much memory; at most 128 MiB are given",
+      advice: "Compress it again with `zstd -19`, or with at most --long=27.",
+    });
+    expect(await read(frameOfWindow(27), "zstd", size)).toEqual(Buffer.alloc(0));
+  },
+);
+
+test("decompressing() zstd takes no larger window than its caller gives memory for", async () => {
+  const limits = { maxWindowLog: 25 };
+  expect(await read(frameOfWindow(25), "zstd", 1e9, limits)).toEqual(Buffer.alloc(0));
+  const small = zstdCompressSync(content);
+  const second = read(Buffer.concat([small, frameOfWindow(25, 1)]), "zstd", 1000, limits);
+  await expect(second).rejects.toMatchObject({
+    message: expect.stringContaining(`frame at byte ${small.length} has a window of 36.0 MiB`),
+    advice: expect.stringContaining("--long=25"),
   });
+  // A frame that is one segment has its whole content for a window.
+  const segment = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0x00, 0x00, 0x00, 0x04, 0x01, 0x00, 0x00]);
+  await expect(read(segment, "zstd", 1e9, limits)).rejects.toThrow("a window of 64.0 MiB");
 });

@@ -4,7 +4,8 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { zstdCompressSync } from "node:zlib";
+import { buffer } from "node:stream/consumers";
+import { constants, createZstdCompress, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DrpError } from "../../src/core/errors.ts";
 import { decodeChunk, encodeChunk } from "../../src/images/io/chunk-codec.ts";
@@ -260,6 +261,23 @@ describe("a bundle inside zstd", () => {
     }
     expect((await failureOf(Buffer.concat([bytes, Buffer.from("more")]))).code).toMatch(/^bundle\./);
     expect(await files()).toEqual([]);
+  });
+
+  test("gets 32 MiB for its window, whoever sends it", async () => {
+    const ofWindow = async (windowLog: number) => {
+      const compressor = createZstdCompress({ params: { [constants.ZSTD_c_windowLog]: windowLog } });
+      return buffer(streamOf(plainTar).pipe(compressor));
+    };
+    const refused = await failureOf(await ofWindow(26));
+    expect(refused).toMatchObject({
+      code: "bundle.malformed",
+      message: expect.stringContaining(
+        "has a window of 64.0 MiB, which takes that much memory; at most 32.0 MiB",
+      ),
+      advice: "Compress it again with `zstd -19`, or with at most --long=25.",
+    });
+    const result = await registry.ingestBundle(streamOf(await ofWindow(25)), [key]);
+    expect(result.digest).toBe(bundle.digest);
   });
 
   test("cannot make the hub remember more than a manifest, whatever it unpacks to", async () => {

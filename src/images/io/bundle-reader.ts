@@ -10,7 +10,7 @@ import type { TrustedKey } from "../keys.ts";
 import { type ChunkedPart, type Manifest, signatureSchema } from "../manifest.ts";
 import { MAX_MANIFEST_BYTES, type SignedManifest, verifyManifest } from "../signature.ts";
 import { splitFrames } from "../zstd-frames.ts";
-import { decompressing } from "./decompress.ts";
+import { type DecompressLimits, decompressing } from "./decompress.ts";
 
 /** One chunk as the bundle holds it: plain bytes, or the zstd frame of them. Not yet compared with its digest. */
 export interface BundledChunk {
@@ -27,6 +27,8 @@ interface TarEntry extends AsyncIterable<Uint8Array> {
 
 /** RFC 8878 §3.1.1, little-endian. */
 const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+/** The window is the decoder's memory: 32 MiB for each push, whoever sends it. `zstd -19` takes 8 MiB. */
+export const BUNDLE_LIMITS: DecompressLimits = { maxWindowLog: 25 };
 /** A signature is 200 bytes of JSON. */
 const MAX_SIGNATURE_BYTES = 4096;
 const TAR_BLOCK_BYTES = 512;
@@ -144,7 +146,9 @@ export class BundleReader {
     }
     if (head.equals(ZSTD_MAGIC)) {
       const compressed = this.#source.iterator({ destroyOnReturn: false });
-      this.#tar = Readable.from(decompressing(compressed, "zstd", "the bundle"), { objectMode: false });
+      this.#tar = Readable.from(decompressing(compressed, "zstd", "the bundle", BUNDLE_LIMITS), {
+        objectMode: false,
+      });
       this.#tar.on("error", error => this.#extract.destroy(error));
     }
     this.#tar.on("data", this.#count);
@@ -251,8 +255,9 @@ async function* readPart(entry: TarEntry, part: ChunkedPart): AsyncGenerator<Bun
 /** What the decoder says of a file it says of a bundle here. */
 function asBundleError(error: DrpError): DrpError {
   if (error.code !== "input.unreadable") return error;
+  const again = "Send it again; if that does not help, compress it again.";
   return new DrpError("bundle.malformed", error.message, {
-    advice: "Send it again; if that does not help, compress it again.",
+    advice: error.facts.windowBytes === undefined ? again : (error.advice ?? again),
     facts: error.facts,
     cause: error,
   });

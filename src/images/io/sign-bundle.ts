@@ -9,7 +9,7 @@ import { DrpError } from "../../core/errors.ts";
 import { imageDigest } from "../digest.ts";
 import type { ImageDigest, Manifest } from "../manifest.ts";
 import { readManifest, signManifest } from "../signature.ts";
-import { BundleReader } from "./bundle-reader.ts";
+import { BUNDLE_LIMITS, BundleReader } from "./bundle-reader.ts";
 import { decompressing } from "./decompress.ts";
 import { syncDirectory, unfinishedPath } from "./durable-files.ts";
 
@@ -102,7 +102,9 @@ async function openTar(file: string): Promise<AsyncIterable<Uint8Array>> {
   const source = createReadStream(file, { highWaterMark: READ_BYTES });
   await using handle = await open(file, "r");
   const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
-  return buffer.toString("hex") === ZSTD_MAGIC ? decompressing(source, "zstd", "the bundle") : source;
+  return buffer.toString("hex") === ZSTD_MAGIC
+    ? decompressing(source, "zstd", "the bundle", BUNDLE_LIMITS)
+    : source;
 }
 
 function unreadable(file: string, cause: unknown): DrpError {
