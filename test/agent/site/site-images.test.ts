@@ -264,6 +264,42 @@ test("images that the view does not need go oldest first when the cache is full;
   expect(await full.findChunk(chunksOf(two)[0] ?? "")).toBeUndefined();
 });
 
+test("the image that a delta builds on stays until the delta is through, although the cache is full and nobody needs it", async () => {
+  const [before, after] = versions(4);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  await site.computeDelta(from, to);
+  await site.restart(images, { cacheBytes: 6 * MIB, view: site.view([to]) });
+  await transferred(2);
+  expect(site.events.at(-1)?.facts).toMatchObject({ how: "delta" });
+});
+
+test("where the disk holds one of both images only, the old one goes, its delta is dropped, and no chunk of it is fetched", async context => {
+  const folder = join(site.dir, "small");
+  mkdirSync(folder);
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=10m", "drp-test", folder], {
+    encoding: "utf8",
+  });
+  if (mounted.status !== 0) context.skip(`cannot mount a small tmpfs: ${mounted.stderr}`);
+  try {
+    const [before, after] = versions(8);
+    const from = await site.push(before, { version: "v1" });
+    const images = await site.openImages({ view: site.view([from]) }, "small");
+    await transferred();
+    const to = await site.push(after, { version: "v2" });
+    const { sizeBytes } = await site.computeDelta(from, to);
+    images.follow(site.view([to]));
+    await transferred(2);
+    await there(images, after);
+    expect(site.eventsOf("image.delta-dropped")[0]?.summary).toContain("golden:v1 is not here any more");
+    expect(site.events.at(-1)?.facts.bytes).toBeLessThan(sizeBytes + 8 * MIB);
+    expect(await images.findChunk(chunksOf(before)[0] ?? "")).toBeUndefined();
+    await images.stop();
+  } finally {
+    spawnSync("umount", [folder]);
+  }
+});
+
 test("a disk that is full gives up what nobody needs, and where that is not enough, says so at the hub and to machines", async context => {
   const folder = join(site.dir, "small");
   mkdirSync(folder);

@@ -104,6 +104,8 @@ function readerOf({ cache, from, fetchOldChunk }: DeltaDownload): ImageReader {
       const length = chunkLength(payload, index);
       const kept = await cache.readChunk(chunk, length);
       if (kept !== undefined) return kept;
+      // Given up meanwhile: its chunks would be nobody's.
+      if (cache.image(from.digest) === undefined) throw new Error(`${from.name} is not here any more`);
       const frame = await fetchOldChunk(chunk);
       await cache.writeChunk(chunk, frame);
       return await decodeChunk(frame, length);

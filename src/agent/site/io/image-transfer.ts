@@ -61,11 +61,17 @@ export class ImageTransfer {
   /** Asked for by machines: they come before the others. */
   readonly #hurried: ChunkDigest[] = [];
   #crossedBytes = 0;
+  #base: ImageDigest | undefined;
   readonly #said = new Set<string>();
 
   constructor(context: TransferContext, image: KnownImage) {
     this.#context = context;
     this.#image = image;
+  }
+
+  /** What its delta builds on: to be kept as long as it does. */
+  get base(): ImageDigest | undefined {
+    return this.#base;
   }
 
   hurry(chunk: ChunkDigest): void {
@@ -93,9 +99,15 @@ export class ImageTransfer {
     const refused = new Set<ImageDigest>();
     for (let plans = 1; ; plans++) {
       const plan = await this.#plan(refused, startedAt);
+      if (plan.kind === "whole" || plans > MAX_PLANS) {
+        await this.#context.makeRoom(plan.wholeBytes);
+        return { ...plan, kind: "whole" };
+      }
+      this.#base = plan.from;
       await this.#context.makeRoom(plan.wholeBytes);
-      if (plan.kind === "whole" || plans > MAX_PLANS) return { ...plan, kind: "whole" };
-      const failure = await this.#applyDelta(plan);
+      const failure = await this.#applyDelta(plan).finally(() => {
+        this.#base = undefined;
+      });
       if (failure === undefined) return plan;
       if (failure.code !== "not-found") refused.add(plan.from);
       this.#report("image.delta-dropped", {
@@ -251,6 +263,11 @@ export class ImageTransfer {
       } catch (cause) {
         if (!isDiskFull(cause)) throw cause;
         if (await freeDisk(ROOM_STEP_BYTES)) continue;
+        if (this.#base !== undefined) {
+          // Without the old image there may be room for the new one, in chunks.
+          this.#base = undefined;
+          continue;
+        }
         const error = new DrpError(
           "storage.full",
           `${cache.folder} is full: ${this.#image.name} waits for room`,

@@ -248,7 +248,9 @@ export class SiteImages {
   }
 
   #keptImages(): ReadonlySet<ImageDigest> {
+    const bases = Array.from(this.#jobs.values(), ({ transfer }) => transfer.base);
     return new Set([
+      ...bases.filter(base => base !== undefined),
       ...this.#view.keptImages,
       ...orderedImages(this.#view),
       ...this.#asked,
