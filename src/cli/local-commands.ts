@@ -108,9 +108,10 @@ interface BuildOptions {
   readonly createdAt?: number;
 }
 
-async function buildImageBundle({ context, options }: Invocation<BuildOptions>): Promise<void> {
+async function buildImageBundle({ context, options }: Invocation<BuildOptions>): Promise<ExitCode> {
   const { buildImage } = await import("../images/io/build-image.ts");
   const bar = context.startProgress();
+  const { interrupted } = context;
   try {
     const built = await buildImage({
       from: options.from,
@@ -134,6 +135,7 @@ async function buildImageBundle({ context, options }: Invocation<BuildOptions>):
       ],
       createdAt: options.createdAt ?? context.now(),
       onProgress: ({ phase, doneBytes, totalBytes }) => bar.update({ label: phase, doneBytes, totalBytes }),
+      signal: interrupted,
     });
     bar.stop();
     const sizes = `${formatBytes(built.bundleBytes)} for ${formatBytes(built.sizeBytes)} of image`;
@@ -142,6 +144,12 @@ async function buildImageBundle({ context, options }: Invocation<BuildOptions>):
       `${options.out}: ${options.name}:${options.version}, ${sizes} (${shortDigest(built.digest)})`,
     );
     context.out.remark(`next: drp images push ${options.out}`);
+    return EXIT.done;
+  } catch (error) {
+    if (error !== interrupted.reason) throw error;
+    bar.stop();
+    context.out.remark(`interrupted: ${options.out} was not written`);
+    return EXIT.failed;
   } finally {
     bar.stop();
   }

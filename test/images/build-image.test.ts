@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   link,
   mkdir,
@@ -15,7 +16,8 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { chunkLength } from "../../src/images/chunker.ts";
 import { recognizeImageFormat } from "../../src/images/image-format.ts";
 import { type BuildRequest, buildImage } from "../../src/images/io/build-image.ts";
@@ -238,6 +240,62 @@ describe("buildImage() from an image file", () => {
       message: `${path} is cut short: 8.0 MiB of a file system of 16.0 MiB`,
     });
   });
+});
+
+describe("buildImage() that is interrupted", () => {
+  test.each(["reading", "compressing", "packing"])("while %s leaves nothing", async phase => {
+    const source = join(dir, "rootfs.tar");
+    run("tar", "--create", "--file", source, "--directory", rootfs, ".");
+    const interruption = new AbortController();
+    await expect(
+      buildImage(
+        request(source, {
+          signal: interruption.signal,
+          onProgress: progress => {
+            if (progress.phase === phase) interruption.abort();
+          },
+        }),
+      ),
+    ).rejects.toMatchObject({ name: "AbortError" });
+    expect((await readdir(dir)).sort()).toEqual(["rootfs", "rootfs.tar"]);
+  });
+
+  test("while it lays a directory leaves nothing", async () => {
+    await expect(buildImage(request(rootfs, { signal: AbortSignal.abort("enough") }))).rejects.toBe("enough");
+    expect(await readdir(dir)).toEqual(["rootfs"]);
+  });
+
+  test("by Ctrl-C ends the command as failed, and by SIGKILL is cleaned up by the next one", async () => {
+    const disk = join(dir, "disk.img");
+    const sector = Buffer.alloc(512);
+    sector.writeUInt8(0x83, 450);
+    sector.writeUInt32LE(2048, 454);
+    sector.writeUInt32LE(8192, 458);
+    sector.writeUInt16LE(0xaa55, 510);
+    await writeFile(disk, sector);
+    // Long enough to be met at work.
+    await truncate(disk, 32 * 1024 ** 3);
+    const { privateKeyPath } = await createKeyFiles(join(dir, "ci"));
+    const out = join(dir, "golden.tar");
+    const leftovers = async () => (await readdir(dir)).filter(name => name.startsWith("golden.tar"));
+    const interrupt = async (signal: NodeJS.Signals) => {
+      const flags = ["--from", disk, "--name=golden", "--version=1", "--key", privateKeyPath, "--out", out];
+      const child = spawn(process.execPath, ["src/main.ts", "images", "build", ...flags], {
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      const ended = Promise.all([once(child, "exit"), text(child.stderr)]);
+      const ours = `golden.tar.${child.pid}-0.unfinished`;
+      await vi.waitFor(async () => expect(await leftovers()).toEqual([ours]), 20_000);
+      child.kill(signal);
+      return await ended;
+    };
+    expect(await interrupt("SIGKILL")).toEqual([[null, "SIGKILL"], expect.any(String)]);
+    expect(await leftovers()).toHaveLength(1);
+    const [exit, words] = await interrupt("SIGINT");
+    expect(exit).toEqual([1, null]);
+    expect(words).toContain(`interrupted: ${out} was not written`);
+    expect(await leftovers()).toEqual([]);
+  }, 60_000);
 });
 
 describe("createKeyFiles()", () => {

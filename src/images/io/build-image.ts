@@ -28,7 +28,7 @@ import { signManifest } from "../signature.ts";
 import { type AttachedFile, describeAttachments } from "./attached-files.ts";
 import { writeBundle } from "./bundle-writer.ts";
 import { compressPayload } from "./compress-payload.ts";
-import { unfinishedPath } from "./durable-files.ts";
+import { removeAbandoned, unfinishedPath } from "./durable-files.ts";
 import { openSource, type RawFormat, type RegistryAccess } from "./open-source.ts";
 import { readExt4Plan } from "./read-ext4-plan.ts";
 
@@ -62,6 +62,8 @@ export interface BuildRequest {
   /** Goes into the manifest and into the file system's own times. */
   readonly createdAt: EpochMs;
   readonly onProgress?: (progress: BuildProgress) => void;
+  /** Ends the build at its next piece of data; what it had written is removed. */
+  readonly signal?: AbortSignal;
 }
 
 export interface BuiltImage {
@@ -78,12 +80,15 @@ export interface BuiltImage {
  * The same source, name, version, release and createdAt give the same digest. Needs room beside `out` for twice the compressed
  * image, and for the files of a directory or an archive.
  *
- * @throws {DrpError} input.unreadable, request.invalid, key.invalid, tool.missing, storage.full, data.unwritable
+ * @throws {DrpError} input.unreadable, request.invalid, key.invalid, tool.missing, storage.full, data.unwritable;
+ *   the signal's reason
  */
 export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
   const { keyId } = parseSigningKey(request.privateKeyPem);
   const attachments = await describeAttachments(request.attachments ?? []);
   const description = describeImage(request, attachments);
+  // A build that was killed leaves as much as an image takes.
+  await removeAbandoned(request.out);
   const workFolder = unfinishedPath(request.out);
   await using resources = new AsyncDisposableStack();
   resources.defer(() => rm(workFolder, { recursive: true, force: true }));
@@ -102,6 +107,7 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
       },
       request.out,
       (doneBytes, totalBytes) => request.onProgress?.({ phase: "packing", doneBytes, totalBytes }),
+      request.signal,
     );
     return {
       digest: imageDigest(manifestText),
@@ -111,6 +117,7 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
       bundleBytes: (await stat(request.out)).size,
     };
   } catch (error) {
+    request.signal?.throwIfAborted();
     throw explainOutput(error, request.out);
   }
 }
@@ -143,18 +150,23 @@ async function makePayload(
   out: string,
   resources: AsyncDisposableStack,
 ): Promise<Payload> {
-  const { from, onProgress } = request;
+  const { from, signal } = request;
+  const onProgress = (progress: BuildProgress) => {
+    signal?.throwIfAborted();
+    request.onProgress?.(progress);
+  };
   const source = await openSource(from, {
     workFolder,
     resources,
     architecture: request.architecture,
     registry: request.registry ?? {},
-    onRead: (doneBytes, totalBytes) => onProgress?.({ phase: "reading", doneBytes, totalBytes }),
+    signal,
+    onRead: (doneBytes, totalBytes) => onProgress({ phase: "reading", doneBytes, totalBytes }),
   });
   const compress = async (name: Payload["name"], ranges: AsyncIterable<RawRange>, totalBytes = 0) =>
     resources.use(
       await compressPayload(name, ranges, out, doneBytes =>
-        onProgress?.({ phase: "compressing", doneBytes, totalBytes }),
+        onProgress({ phase: "compressing", doneBytes, totalBytes }),
       ),
     );
   if (source.kind === "tree") {

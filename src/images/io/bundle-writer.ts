@@ -29,17 +29,19 @@ const READ_BYTES = 1024 * 1024;
 /**
  * @param out replaced at once when the bundle is whole and safe on disk
  * @param onProgress in bytes of the files
+ * @param signal ends it; nothing is left then
  */
 export async function writeBundle(
   content: BundleContent,
   out: string,
   onProgress?: (doneBytes: number, totalBytes: number) => void,
+  signal?: AbortSignal,
 ): Promise<void> {
   const pack = tar.pack();
   const aside = unfinishedPath(out);
   try {
     const written = pipeline(pack, createWriteStream(aside, { flags: "wx", flush: true }));
-    const filled = fill(pack, content, onProgress).catch((error: Error) => {
+    const filled = fill(pack, content, onProgress, signal).catch((error: Error) => {
       pack.destroy(error);
       throw error;
     });
@@ -56,6 +58,7 @@ async function fill(
   pack: tar.Pack,
   { signed, payload, attachments, createdAt }: BundleContent,
   onProgress: ((doneBytes: number, totalBytes: number) => void) | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const common = { mode: 0o644, mtime: new Date(createdAt) };
   pack.entry({ ...common, name: "manifest.json" }, signed.manifestText);
@@ -65,7 +68,7 @@ async function fill(
   const totalBytes = sizes.reduce((sum, size) => sum + size, 0);
   let doneBytes = 0;
   for (const [index, { entry, path }] of files.entries()) {
-    const source = createReadStream(path, { highWaterMark: READ_BYTES });
+    const source = createReadStream(path, { highWaterMark: READ_BYTES, signal });
     source.on("data", bytes => {
       doneBytes += bytes.length;
       onProgress?.(doneBytes, totalBytes);

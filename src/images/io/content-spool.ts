@@ -12,18 +12,23 @@ const BUFFER_BYTES = 1024 * 1024;
 export class ContentSpool implements AsyncDisposable {
   readonly path: string;
   readonly #file: FileHandle;
+  readonly #signal: AbortSignal | undefined;
   readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   #buffered = 0;
   #written = 0;
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string, file: FileHandle, signal: AbortSignal | undefined) {
     this.path = path;
     this.#file = file;
+    this.#signal = signal;
   }
 
-  /** @param path must not exist; whoever owns its folder removes it */
-  static async create(path: string): Promise<ContentSpool> {
-    return new ContentSpool(path, await open(path, "wx", 0o600));
+  /**
+   * @param path must not exist; whoever owns its folder removes it
+   * @param signal when it is aborted, the spool takes no more
+   */
+  static async create(path: string, signal?: AbortSignal): Promise<ContentSpool> {
+    return new ContentSpool(path, await open(path, "wx", 0o600), signal);
   }
 
   /** Where the next byte will stand. */
@@ -32,6 +37,7 @@ export class ContentSpool implements AsyncDisposable {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
+    this.#signal?.throwIfAborted();
     if (this.sizeBytes + bytes.length > MAX_BYTES) {
       throw new DrpError(
         "input.unreadable",

@@ -1,6 +1,6 @@
 /** Files that are either whole and safe on disk or not there: write aside, fsync, rename, fsync the directory. */
 import { open, readdir, rename, rm, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 /** How unfinished files end; who opens a folder removes what a crash left. */
 const UNFINISHED = ".unfinished";
@@ -22,6 +22,28 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
   } catch (error) {
     await rm(aside, { force: true });
     throw error;
+  }
+}
+
+/** Removes what stands beside `path` unfinished, files and folders, of processes of this host that are gone. */
+export async function removeAbandoned(path: string): Promise<void> {
+  const dir = dirname(path);
+  const start = `${basename(path)}.`;
+  // Where the folder is missing, whoever writes there will say so.
+  for (const name of await readdir(dir).catch(() => [])) {
+    if (!name.startsWith(start) || !name.endsWith(UNFINISHED)) continue;
+    const pid = /^([1-9][0-9]*)-[0-9]+$/.exec(name.slice(start.length, -UNFINISHED.length))?.[1];
+    if (pid === undefined || isRunning(Number(pid))) continue;
+    // What is another user's is in nobody's way.
+    await rm(join(dir, name), { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }
 

@@ -43,6 +43,8 @@ export interface OciRequest {
   readonly plainHttp?: boolean;
   /** Of the form of ~/.docker/config.json, which is the default. */
   readonly authFile?: string;
+  /** Ends the reading of an archive; of all else, the spool's own. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An image whose manifest was chosen and checked. */
@@ -90,7 +92,7 @@ async function layLayer(
 
 async function openImage(request: OciRequest, workDir: string): Promise<OpenedImage> {
   if (request.source.startsWith(OCI_SCHEME)) return await openFromRegistry(request);
-  const files = await openFiles(request.source, workDir);
+  const files = await openFiles(request, workDir);
   if ((await files.path("index.json")) === undefined && (await files.path("manifest.json")) !== undefined) {
     const { configText, layers, blobs } = await openDockerArchive(files);
     checkConfig(configText, request.architecture, files.name);
@@ -102,13 +104,13 @@ async function openImage(request: OciRequest, workDir: string): Promise<OpenedIm
   return await descend(chooseManifest(index.manifests, request.architecture, files.name), request, blobs, 1);
 }
 
-async function openFiles(path: string, workDir: string): Promise<OciFiles> {
+async function openFiles({ source: path, signal }: OciRequest, workDir: string): Promise<OciFiles> {
   const found = await stat(path).catch((cause: unknown) => {
     throw new DrpError("input.unreadable", `cannot read ${path}`, { advice: "Check the path.", cause });
   });
   if (found.isDirectory()) return filesOfFolder(path);
   const compression = recognizeCompression(await readHead(path));
-  const stored = createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
+  const stored = createReadStream(path, { highWaterMark: 1024 * 1024, signal }) as AsyncIterable<Buffer>;
   const plain = compression === undefined ? stored : decompressing(stored, compression, path);
   return await unpackOciArchive(plain, path, workDir);
 }

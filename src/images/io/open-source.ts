@@ -51,6 +51,8 @@ export interface SourceReading {
   /** Which of a container image's variants is taken. */
   readonly architecture: Architecture;
   readonly registry: RegistryAccess;
+  /** Ends the reading at its next piece of data. */
+  readonly signal: AbortSignal | undefined;
   /** In bytes of the file as it lies there; never called for directories and container images. */
   readonly onRead: (doneBytes: number, totalBytes: number) => void;
 }
@@ -118,7 +120,9 @@ async function openTar(
   path: string,
   reading: SourceReading,
 ): Promise<OpenedSource> {
-  const spool = reading.resources.use(await ContentSpool.create(join(reading.workFolder, "contents")));
+  const spool = reading.resources.use(
+    await ContentSpool.create(join(reading.workFolder, "contents"), reading.signal),
+  );
   const tree = new FileTree();
   await layTar(tree, bytes, spool);
   // Only at its end does a tar show that it is one of a container image, whose marks may be its last entries.
@@ -134,10 +138,10 @@ function isDockerArchive(tree: FileTree): boolean {
 }
 
 async function openContainerImage(source: string, reading: SourceReading): Promise<OpenedSource> {
-  const { workFolder, resources, architecture, registry } = reading;
-  const spool = resources.use(await ContentSpool.create(join(workFolder, "layers")));
+  const { workFolder, resources, architecture, registry, signal } = reading;
+  const spool = resources.use(await ContentSpool.create(join(workFolder, "layers"), signal));
   const tree = new FileTree();
-  await layOciImage({ source, architecture, ...registry }, tree, spool);
+  await layOciImage({ source, architecture, signal, ...registry }, tree, spool);
   return { kind: "tree", tree };
 }
 
