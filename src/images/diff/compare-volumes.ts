@@ -16,8 +16,10 @@ const MAX_NAMES = 5_000_000;
 const MAX_LINKS = 100_000;
 /** The kernel opens no longer path. */
 const MAX_PATH_BYTES = 4096;
-/** Files that wait to be read: 10 MB of memory, and enough to read the disk nearly in one sweep. */
+/** Files that wait to be read: enough to read the disk nearly in one sweep. */
 const MAX_WAITING = 20_000;
+/** Their paths and names of attributes; an honest system's 20,000 have 2 MB. */
+const MAX_WAITING_CHARACTERS = 8 * 1024 * 1024;
 
 const SET_ID = 0o6000;
 
@@ -43,6 +45,7 @@ class TreeComparison {
   /** "INODE:INODE" of files with several names → whether they hold the same. */
   readonly #links = new Map<string, boolean>();
   #waiting: Waiting[] = [];
+  #waitingCharacters = 0;
   #names = 0;
 
   constructor(sides: Sides) {
@@ -107,14 +110,19 @@ class TreeComparison {
     const known = this.#links.get(linkKey(before, after)) ?? (await this.#isEqual(before, after, false));
     if (known !== undefined) return this.#settle(found, !known);
     const [one] = this.#sides;
-    this.#waiting.push({ before, after, offset: await firstOffset(one.volume, before), found });
-    if (this.#waiting.length >= MAX_WAITING) await this.#readWaiting();
+    const offset = await firstOffset(one.volume, before);
+    this.#waiting.push({ before: withoutAttributes(before), after: withoutAttributes(after), offset, found });
+    this.#waitingCharacters += charactersOf(found);
+    if (this.#waiting.length >= MAX_WAITING || this.#waitingCharacters >= MAX_WAITING_CHARACTERS) {
+      await this.#readWaiting();
+    }
   }
 
   /** In the order of the disk, so that each chunk is decompressed about once. */
   async #readWaiting(): Promise<void> {
     const waiting = this.#waiting.sort((one, other) => one.offset - other.offset);
     this.#waiting = [];
+    this.#waitingCharacters = 0;
     for (const { before, after, found } of waiting) {
       const key = linkKey(before, after);
       const isEqual = this.#links.get(key) ?? (await this.#isEqual(before, after, true)) ?? false;
@@ -198,6 +206,19 @@ function* inStep(
     if (hasBefore) i++;
     if (hasAfter) j++;
   }
+}
+
+function charactersOf({ path, attributes = [] }: FileChange): number {
+  return attributes.reduce((sum, name) => sum + name.length, path.length);
+}
+
+const NONE = Buffer.alloc(0);
+
+/** What is compared already need not wait, nor the 8 KiB that a small buffer shares with others. */
+function withoutAttributes(inode: Inode): Inode {
+  const blockField = Buffer.alloc(inode.blockField.length);
+  blockField.set(inode.blockField);
+  return { ...inode, tail: NONE, blockField };
 }
 
 function linkKey(before: Inode, after: Inode): string {

@@ -1,4 +1,5 @@
 /** Finds the package database of a file system. */
+import { DecodeError } from "../../core/errors.ts";
 import type { Inode } from "../ext4-reader/inode.ts";
 import { type Ext4Volume, ROOT_INODE } from "../ext4-reader/volume.ts";
 import { type Package, parseApkInstalled, parseDpkgStatus } from "./packages.ts";
@@ -7,13 +8,15 @@ export type FoundPackages =
   | { readonly kind: "found"; readonly system: "dpkg" | "apk"; readonly packages: readonly Package[] }
   | { readonly kind: "none"; readonly reason: string };
 
-/** Debian's with 60,000 packages, ten times a full desktop. */
+/** Debian's with 60,000 packages, ten times a full desktop: all files of it together, holes and all. */
 const MAX_DATABASE_BYTES = 64 * 1024 * 1024;
+const MAX_DATABASE_FILES = 60_000;
 
 /** @throws {DecodeError} */
 export async function readPackages(volume: Ext4Volume): Promise<FoundPackages> {
   const dpkg = await readText(volume, "var/lib/dpkg/status");
-  const parts = await readFolder(volume, "var/lib/dpkg/status.d");
+  const leftBytes = MAX_DATABASE_BYTES - (dpkg?.length ?? 0);
+  const parts = await readFolder(volume, "var/lib/dpkg/status.d", leftBytes);
   if (dpkg !== undefined || parts.length > 0) {
     return { kind: "found", system: "dpkg", packages: [dpkg ?? "", ...parts].flatMap(parseDpkgStatus) };
   }
@@ -35,13 +38,21 @@ async function readText(volume: Ext4Volume, path: string): Promise<string | unde
 }
 
 /** Distroless: a file for each package, and its checksums beside it. */
-async function readFolder(volume: Ext4Volume, path: string): Promise<string[]> {
+async function readFolder(volume: Ext4Volume, path: string, maxBytes: number): Promise<string[]> {
   const folder = await find(volume, path);
   if (folder?.kind !== "directory") return [];
   const texts: string[] = [];
-  for (const { name } of await volume.readDirectory(folder)) {
-    const text = name.endsWith(".md5sums") ? undefined : await readText(volume, `${path}/${name}`);
-    if (text !== undefined) texts.push(text);
+  let totalBytes = 0;
+  for (const { name, inode } of await volume.readDirectory(folder)) {
+    const file = name.endsWith(".md5sums") ? undefined : await volume.readInode(inode);
+    if (file?.kind !== "file") continue;
+    totalBytes += file.sizeBytes;
+    if (totalBytes > maxBytes || texts.length === MAX_DATABASE_FILES) {
+      throw new DecodeError(
+        `the package database in /${path} is larger than ${MAX_DATABASE_BYTES} bytes or ${MAX_DATABASE_FILES} files`,
+      );
+    }
+    texts.push((await volume.readFile(file, maxBytes)).toString("utf8"));
   }
   return texts;
 }

@@ -19,6 +19,8 @@ export interface Superblock {
   readonly hasLargeDirectories: boolean;
 }
 
+/** mke2fs makes them 256 bytes long; the format allows a whole block, and each that is held takes that much memory. */
+const MAX_INODE_BYTES = 4096;
 const MAGIC = 0xef53;
 const FILE_TYPE = 0x0002;
 const WIDE_BLOCK_NUMBERS = 0x0080;
@@ -61,6 +63,9 @@ export function decodeSuperblock(bytes: Buffer, volumeBytes: number): Superblock
   const isFirstRevision = bytes.readUInt32LE(0x4c) === 0;
   const inodeBytes = isFirstRevision ? 128 : bytes.readUInt16LE(0x58);
   check(isPowerOfTwo(inodeBytes, 128, blockBytes), `inodes of ${inodeBytes} bytes`);
+  if (inodeBytes > MAX_INODE_BYTES) {
+    throw new DecodeError(`it has inodes of ${inodeBytes} bytes; at most ${MAX_INODE_BYTES} are read here`);
+  }
   const descriptorBytes = isWide ? bytes.readUInt16LE(0xfe) : 32;
   check(isPowerOfTwo(descriptorBytes, 32, 1024), `group descriptors of ${descriptorBytes} bytes`);
   const inodes = bytes.readUInt32LE(0x00);

@@ -197,6 +197,21 @@ describe("compareImages()", () => {
       changed: [{ name: "musl", before: "3.1", after: "3.2" }],
     });
   });
+
+  test("refuses a package database whose files are too large together, though they are holes", async () => {
+    const tree = join(dir, "holes");
+    const folder = join(tree, "var/lib/dpkg/status.d");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "base"), STATUS);
+    for (const name of ["a", "b"]) run("truncate", "-s", "40M", join(folder, name));
+    const image = makeVolume(tree, join(dir, "holes.img"), "8m", "-t", "ext4");
+    expect((await compare(image, volumeOf(v1))).packages).toMatchObject({
+      kind: "not-compared",
+      reason: expect.stringContaining(
+        "the package database in /var/lib/dpkg/status.d is larger than 67108864 bytes",
+      ),
+    });
+  });
 });
 
 test("compareManifests() names arguments, checks and attachments that came, went or changed", () => {

@@ -139,6 +139,20 @@ describe("Ext4Volume reads what the kernel wrote down", () => {
   });
 });
 
+test("inodes of more than 4 KiB are refused: each that waits would take that much memory", async () => {
+  const volumeWith = (inodeBytes: number) =>
+    makeVolume(
+      join(tree, "level-0"),
+      join(dir, "wide.img"),
+      "24m",
+      ...["-t", "ext4", "-b", "8192", "-N", "256", "-I", String(inodeBytes)],
+    );
+  await expect(openVolume(volumeWith(4096))).resolves.toBeDefined();
+  await expect(openVolume(volumeWith(8192))).rejects.toThrow(
+    new DecodeError("it has inodes of 8192 bytes; at most 4096 are read here"),
+  );
+});
+
 describe("a volume that lies", () => {
   let good: Buffer;
   beforeAll(() => {
