@@ -9,8 +9,10 @@ import { parseArgs } from "node:util";
 import { DrpError, describeErrorChain } from "../src/core/errors.ts";
 import { type Benchmark, formatResults } from "./benchmark.ts";
 import { bootHttpBenchmark } from "./boot-http.ts";
+import { deltaBenchmark } from "./delta.ts";
 import { dhcpBenchmark } from "./dhcp.ts";
 import { historyBenchmark } from "./history.ts";
+import { ingestBenchmark } from "./ingest.ts";
 import { mixedBenchmark } from "./mixed.ts";
 import { streamBenchmark } from "./stream.ts";
 import { tftpBenchmark } from "./tftp.ts";
@@ -20,8 +22,10 @@ const BENCHMARKS: readonly Benchmark[] = [
   tftpBenchmark,
   bootHttpBenchmark,
   mixedBenchmark,
+  deltaBenchmark,
   historyBenchmark,
   streamBenchmark,
+  ingestBenchmark,
 ];
 
 /** On the disk of the checkout: /tmp may be memory. */

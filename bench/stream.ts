@@ -6,7 +6,6 @@ import { execFile } from "node:child_process";
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
-import { build } from "esbuild";
 import {
   type Benchmark,
   type BenchRun,
@@ -17,6 +16,7 @@ import {
   type Pairs,
   type Result,
 } from "./benchmark.ts";
+import { bundleScript } from "./bundle-script.ts";
 import { debianImages, IMAGE_BYTES, incompressibleImage } from "./debian-images.ts";
 import { layChunks } from "./lay-chunks.ts";
 import { fetchPrograms, type Programs } from "./peers.ts";
@@ -26,7 +26,6 @@ import { makeWire, runClient, SERVER_ADDRESS, startServer, type Wire } from "./w
 const PORT = 8091;
 const PAIRS = 5;
 const OUR_SERVER = path.join(import.meta.dirname, "boot-http-server.ts");
-const OUR_CLIENT = path.join(import.meta.dirname, "stream-ours.ts");
 /** Of the agent in the ramdisk, where there is no swap and everything else is in memory too. */
 const MEMORY_LIMIT_MEGABYTES = 150;
 
@@ -59,7 +58,7 @@ async function measureStream(run: BenchRun): Promise<readonly Result[]> {
   const golden: Served = { name: "golden", file: (await debianImages(run)).v1 };
   const random: Served = { name: "random", file: await incompressibleImage() };
   for (const image of [golden, random]) await serve(image, run, programs);
-  const client = await bundleClient(run.folder);
+  const client = await bundleScript("stream-ours.ts", run.folder);
   await using wire = await makeWire();
   const bench = { run, wire, programs, client };
   const args = [OUR_SERVER, String(PORT), run.folder];
@@ -174,25 +173,6 @@ async function serve({ name, file }: Served, { folder, say }: BenchRun, programs
   const env = { ...process.env, ...programs.env };
   const out = path.join(folder, `${name}.zst`);
   await promisify(execFile)(programs.find("zstd"), ["-q", "-3", file, "-o", out], { env });
-}
-
-async function bundleClient(folder: string): Promise<string> {
-  const outfile = path.join(folder, "stream-ours.mjs");
-  await build({
-    entryPoints: [OUR_CLIENT],
-    outfile,
-    bundle: true,
-    platform: "node",
-    target: "node24",
-    format: "esm",
-    minify: true,
-    logLevel: "warning",
-    // Packages in CommonJS ask for Node's own modules by it.
-    banner: {
-      js: `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`,
-    },
-  });
-  return outfile;
 }
 
 async function requireEqual(bench: Bench, image: Served): Promise<void> {

@@ -6,6 +6,7 @@ import type { ChunkDigest, ChunkedPart, Manifest } from "../manifest.ts";
 import { type BundledChunk, type BundleReader, tamperedChunk } from "./bundle-reader.ts";
 import { decodeChunk, encodeChunk } from "./chunk-codec.ts";
 import type { ImageStore } from "./image-store.ts";
+import { releaseMemory } from "./release-memory.ts";
 import { TaskWindow } from "./task-window.ts";
 
 export interface IngestProgress {
@@ -37,6 +38,7 @@ export async function writeBundleChunks(
       await window.start(async () => {
         const written = await keepChunk(chunk, store);
         if (written !== undefined) onWritten(written);
+        releaseMemory(chunk.bytes);
         doneBytes += chunkLength(chunk.part, chunk.index);
         onProgress?.({ doneBytes, totalBytes });
       });
@@ -66,7 +68,12 @@ export async function keepChunk(
   }
   if (chunkDigest(plain) !== digest) throw tamperedChunk(part, index, "is not the one that was signed");
   if (await store.hasChunk(digest)) return undefined;
-  await store.writeChunk(digest, form === "frame" ? bytes : await encodeChunk(bytes));
+  if (form === "frame") await store.writeChunk(digest, bytes);
+  else {
+    const frame = await encodeChunk(bytes);
+    await store.writeChunk(digest, frame);
+    releaseMemory(frame);
+  }
   return digest;
 }
 
