@@ -44,6 +44,8 @@ export class FileTree {
   #metadataBytes = 0;
   /** Names that the layer in work has laid, by the children they are among; undefined in a plain archive. */
   #laidNow: Map<DirectoryNode["children"], Set<string>> | undefined;
+  /** Those in which the layer in work has hidden all that earlier layers laid: nothing of theirs comes back. */
+  #emptiedNow = new Set<DirectoryNode["children"]>();
 
   get root(): DirectoryNode {
     return this.#root;
@@ -55,6 +57,7 @@ export class FileTree {
    */
   beginLayer(): void {
     this.#laidNow = new Map();
+    this.#emptiedNow = new Set();
   }
 
   /** @throws {DrpError} input.unreadable with the entry's name and offset; the tree is then of no use */
@@ -207,6 +210,8 @@ export class FileTree {
   }
 
   #hideAll(children: DirectoryNode["children"]): void {
+    if (this.#emptiedNow.has(children)) return;
+    this.#emptiedNow.add(children);
     for (const name of [...children.keys()]) this.#hideOne(children, name);
   }
 

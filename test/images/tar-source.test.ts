@@ -447,6 +447,21 @@ describe("layTar() of OCI layers", () => {
     expect(tree.find("d/old")).toBeDefined();
   });
 
+  test("opaque marks without number on a large directory take no longer than one", async () => {
+    const names = Array.from({ length: 20_000 }, (_, index) => ({ name: `d/${index}` }));
+    const marks = Array.from({ length: 2000 }, () => ({ name: "d/.wh..wh..opq" }));
+    const tree = await layers(lower, rawTar(...names, ...marks, { name: "d/last" }, ...marks));
+    const directory = tree.find("d");
+    expect(directory?.kind === "directory" && directory.children.size).toBe(20_001);
+    // One at a time they would take half a minute.
+  }, 10_000);
+
+  test("a layer's opaque mark hides also what the layer before it laid under one", async () => {
+    const marked = (name: string) => rawTar({ name: "d/.wh..wh..opq" }, { name: `d/${name}` });
+    const directory = (await layers(lower, marked("a"), marked("b"))).find("d");
+    expect(directory?.kind === "directory" && [...directory.children.keys()]).toEqual(["b"]);
+  });
+
   test("a directory that is a link in a lower layer is entered, within the root", async () => {
     const linked = rawTar({ name: "usr/lib", type: "5" }, { name: "lib", type: "2", linkName: "/usr/lib" });
     const tree = await layers(linked, rawTar({ name: "lib/x.so" }));
