@@ -8,6 +8,7 @@ import { formatBytes } from "../../core/bytes.ts";
 import { DrpError } from "../../core/errors.ts";
 import type { EpochMs } from "../../core/time.ts";
 import { crc32c } from "../crc32c.ts";
+import { CHUNK_BYTES, MAX_CHUNKS } from "../manifest.ts";
 import type { DirectoryNode, FileContent } from "../tree-node.ts";
 import { BlockAllocator, type BlockRange, countFree, holdsSuperblock, setBits } from "./block-allocator.ts";
 import {
@@ -56,6 +57,8 @@ export interface Ext4Plan {
 }
 
 const MIB = 1024 * 1024;
+/** What a manifest can list. */
+const MAX_BYTES = MAX_CHUNKS * CHUNK_BYTES;
 /** Below it a last group could not even hold its copy of the superblock. */
 const MIN_LAST_GROUP_BLOCKS = 64;
 
@@ -63,7 +66,7 @@ const MIN_LAST_GROUP_BLOCKS = 64;
 export function planExt4(root: DirectoryNode, request: Ext4Request): Ext4Plan {
   const { sizeBytes } = request;
   const nodes = numberInodes(root);
-  if (sizeBytes !== undefined && (sizeBytes % BLOCK_BYTES !== 0 || sizeBytes <= 0))
+  if (sizeBytes !== undefined && (sizeBytes % BLOCK_BYTES !== 0 || sizeBytes <= 0 || sizeBytes > MAX_BYTES))
     throw noSuchSize(sizeBytes);
   let groups = sizeBytes === undefined ? 1 : Math.ceil(sizeBytes / BLOCK_BYTES / BLOCKS_PER_GROUP);
   for (;;) {
@@ -83,7 +86,7 @@ export function planExt4(root: DirectoryNode, request: Ext4Request): Ext4Plan {
 function noSuchSize(sizeBytes: number, neededBytes?: number): DrpError {
   const atLeast = neededBytes === undefined ? "" : `, at least ${formatBytes(neededBytes)}`;
   return new DrpError("request.invalid", `a file system of ${sizeBytes} bytes is not possible here`, {
-    advice: `Give a multiple of ${BLOCK_BYTES} bytes${atLeast}, or leave it out.`,
+    advice: `Give a multiple of ${BLOCK_BYTES} bytes${atLeast}, at most ${formatBytes(MAX_BYTES)}, or leave it out.`,
   });
 }
 

@@ -271,7 +271,7 @@ describe("planExt4() with a size that was asked for", () => {
     expect(plan(root, { sizeBytes: 2 ** 26 }).sizeBytes).toBe(2 ** 26);
   });
 
-  test.each([0, 4097, 8192])("refuses %i bytes", sizeBytes => {
+  test.each([0, 4097, 8192, 2 ** 36 + 4096, 999_999 * 2 ** 40])("refuses %i bytes", sizeBytes => {
     expect(() => plan(root, { sizeBytes })).toThrow(
       `a file system of ${sizeBytes} bytes is not possible here`,
     );
