@@ -1,5 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
+import { hash } from "node:crypto";
 import { once } from "node:events";
+import { readdirSync, readlinkSync } from "node:fs";
 import {
   link,
   mkdir,
@@ -20,12 +22,13 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { chunkLength } from "../../src/images/chunker.ts";
 import { recognizeImageFormat } from "../../src/images/image-format.ts";
-import { type BuildRequest, buildImage } from "../../src/images/io/build-image.ts";
+import { type BuildProgress, type BuildRequest, buildImage } from "../../src/images/io/build-image.ts";
 import { decodeChunk } from "../../src/images/io/chunk-codec.ts";
 import { createKeyFiles } from "../../src/images/io/key-files.ts";
 import { openRegistry } from "../../src/images/io/registry.ts";
 import { parseTrustedKey } from "../../src/images/keys.ts";
 import { makeKey, noise, streamOf } from "./bundles.ts";
+import { rawTar } from "./raw-tar.ts";
 
 const key = makeKey();
 let dir: string;
@@ -241,6 +244,44 @@ describe("buildImage() from an image file", () => {
     });
   });
 });
+
+test("buildImage() of a container image in a tar gives back the room of its first reading", async () => {
+  const layer = rawTar(
+    { name: "boot/vmlinuz", content: noise(600_000, 1) },
+    { name: "boot/initrd.img", content: noise(600_000, 2) },
+  );
+  const config = {
+    ...{ os: "linux", architecture: "amd64" },
+    rootfs: { diff_ids: [`sha256:${hash("sha256", layer)}`] },
+  };
+  const source = join(dir, "saved.tar");
+  await writeFile(
+    source,
+    rawTar(
+      { name: "manifest.json", content: JSON.stringify([{ Config: "config.json", Layers: ["layer.tar"] }]) },
+      { name: "config.json", content: JSON.stringify(config) },
+      { name: "layer.tar", content: layer },
+    ),
+  );
+  const openFiles = new Set<string>();
+  const onProgress = ({ phase }: BuildProgress) => {
+    if (phase !== "compressing") return;
+    for (const fd of readdirSync("/proc/self/fd")) openFiles.add(targetOf(`/proc/self/fd/${fd}`));
+  };
+  await buildImage(request(source, { onProgress }));
+  const ours = [...openFiles].filter(path => path.startsWith(dir));
+  expect(ours.length).toBeGreaterThan(0);
+  expect(ours.filter(path => path.endsWith(" (deleted)"))).toEqual([]);
+});
+
+/** @returns "" for a file that was closed meanwhile */
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return "";
+  }
+}
 
 describe("buildImage() that is interrupted", () => {
   test.each(["reading", "compressing", "packing"])("while %s leaves nothing", async phase => {

@@ -128,6 +128,8 @@ async function openTar(
   // Only at its end does a tar show that it is one of a container image, whose marks may be its last entries.
   const isContainerImage = tree.find(OCI_LAYOUT)?.kind === "file" || isDockerArchive(tree);
   if (!isContainerImage) return { kind: "tree", tree };
+  // While it is open, its room is not given back.
+  await spool[Symbol.asyncDispose]();
   await rm(spool.path);
   return await openContainerImage(path, reading);
 }
