@@ -2,6 +2,8 @@
 import { DecodeError } from "../core/errors.ts";
 
 export const TAR_BLOCK_BYTES = 512;
+/** Two blocks of zeros end an archive (POSIX.1 pax, ustar). */
+export const TAR_END_BYTES = 2 * TAR_BLOCK_BYTES;
 
 export interface TarHeader {
   /** Byte strings. */

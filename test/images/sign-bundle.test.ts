@@ -66,6 +66,19 @@ describe("signBundle()", () => {
     expect((await registry.manifest(bundle.digest))?.signature.keyId).toBe(next.keyId);
   });
 
+  test("says which file cannot be read: one that is missing, and a directory", async () => {
+    for (const [file, code] of [
+      [join(dir, "missing.tar"), "ENOENT"],
+      [dir, "EISDIR"],
+    ] as const) {
+      await expect(signBundle(file, next.privateKeyPem, join(dir, "none.tar"))).rejects.toMatchObject({
+        code: "input.unreadable",
+        message: `cannot read ${file}`,
+        cause: { code },
+      });
+    }
+  });
+
   test("refuses what is no bundle, and leaves nothing behind", async () => {
     const file = join(dir, "none.tar");
     const out = join(dir, "never.tar");

@@ -9,6 +9,7 @@ import { splitChunks } from "../chunker.ts";
 import type { TrustedKey } from "../keys.ts";
 import { type ChunkedPart, type Manifest, signatureSchema } from "../manifest.ts";
 import { MAX_MANIFEST_BYTES, type SignedManifest, verifyManifest } from "../signature.ts";
+import { TAR_BLOCK_BYTES, TAR_END_BYTES } from "../tar-header.ts";
 import { splitFrames } from "../zstd-frames.ts";
 import { type DecompressLimits, decompressing } from "./decompress.ts";
 
@@ -26,14 +27,11 @@ interface TarEntry extends AsyncIterable<Uint8Array> {
 }
 
 /** RFC 8878 §3.1.1, little-endian. */
-const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+export const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 /** The window is the decoder's memory: 32 MiB for each push, whoever sends it. `zstd -19` takes 8 MiB. */
 export const BUNDLE_LIMITS: DecompressLimits = { maxWindowLog: 25 };
 /** A signature is 200 bytes of JSON. */
 const MAX_SIGNATURE_BYTES = 4096;
-const TAR_BLOCK_BYTES = 512;
-/** Two blocks of zeros end an archive (POSIX.1 pax, ustar). */
-const TAR_END_BYTES = 2 * TAR_BLOCK_BYTES;
 
 /**
  * Ask in this order: `readManifest`, then `chunks` to their end or `drain`, then `close` in any case. The source is never

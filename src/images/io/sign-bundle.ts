@@ -9,13 +9,12 @@ import { DrpError } from "../../core/errors.ts";
 import { imageDigest } from "../digest.ts";
 import type { ImageDigest, Manifest } from "../manifest.ts";
 import { readManifest, signManifest } from "../signature.ts";
-import { BUNDLE_LIMITS, BundleReader } from "./bundle-reader.ts";
+import { TAR_END_BYTES } from "../tar-header.ts";
+import { BUNDLE_LIMITS, BundleReader, ZSTD_MAGIC } from "./bundle-reader.ts";
 import { decompressing } from "./decompress.ts";
 import { syncDirectory, unfinishedPath } from "./durable-files.ts";
 
 const READ_BYTES = 1024 * 1024;
-/** RFC 8878 §3.1.1, little-endian. */
-const ZSTD_MAGIC = "28b52ffd";
 
 export interface SignedBundle {
   readonly digest: ImageDigest;
@@ -64,7 +63,8 @@ async function readHead(file: string) {
     const signed = await reader.readSignedManifest();
     return { signed, restBytes: reader.entryEndBytes };
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "ENOENT" ? unreadable(file, error) : error;
+    // The reader tells of a bundle that ends too soon; here it was never begun.
+    throw source.errored === null ? error : unreadable(file, source.errored);
   } finally {
     reader.close();
     source.destroy();
@@ -96,15 +96,11 @@ async function* newBundle(
   }
 }
 
-const TAR_END_BYTES = 1024;
-
 async function openTar(file: string): Promise<AsyncIterable<Uint8Array>> {
   const source = createReadStream(file, { highWaterMark: READ_BYTES });
   await using handle = await open(file, "r");
-  const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
-  return buffer.toString("hex") === ZSTD_MAGIC
-    ? decompressing(source, "zstd", "the bundle", BUNDLE_LIMITS)
-    : source;
+  const { buffer } = await handle.read(Buffer.alloc(ZSTD_MAGIC.length), 0, ZSTD_MAGIC.length, 0);
+  return buffer.equals(ZSTD_MAGIC) ? decompressing(source, "zstd", "the bundle", BUNDLE_LIMITS) : source;
 }
 
 function unreadable(file: string, cause: unknown): DrpError {
