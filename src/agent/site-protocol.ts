@@ -134,6 +134,8 @@ export const transferRequestSchema = z.object({
   held: z.array(imageDigestSchema).max(16),
   /** Which chunks the site lacks. */
   missing: z.base64().max(MAX_BITMAP_TEXT),
+  /** False: a delta that is still being computed is of no use any more. */
+  waitsForDelta: z.boolean().default(true),
 });
 export type TransferRequest = z.infer<typeof transferRequestSchema>;
 

@@ -172,6 +172,7 @@ async function startJoinedSite(settings: Settings, log: Logger): Promise<Running
     view: hub.view(),
     cacheBytes: settings.site.cacheBytes,
     clock: Date.now,
+    uptime: () => performance.now(),
     random: Math.random,
     report: event => reportImage(hub, event, onError),
   });

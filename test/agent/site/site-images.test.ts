@@ -150,9 +150,31 @@ test("a delta that the hub still computes is waited for, and a site that has wai
   images.follow(site.view([to]));
   await vi.waitFor(() => expect(site.offers).toBeGreaterThan(0));
   expect(site.eventsOf("image.transferred")).toHaveLength(1);
-  site.now += 61_000;
+  // An hour on the wall is no hour that has passed.
+  site.now += 60 * 60_000;
+  const asked = site.offers;
+  await vi.waitFor(() => expect(site.offers).toBeGreaterThan(asked), { timeout: 5000 });
+  expect(site.eventsOf("image.transferred")).toHaveLength(1);
+  site.uptimeMs += 61_000;
   await transferred(2);
   expect(site.events.at(-1)?.facts).toMatchObject({ how: "whole" });
+  expect(site.events.at(-1)?.summary).toContain("no delta from golden:v1: the hub still computes it");
+});
+
+test("an outage while a plan is made is not counted as waiting: the delta that is ready then is taken", async () => {
+  const [before, after] = versions(2);
+  const { images, digest: from } = await install(before);
+  const to = await site.push(after, { version: "v2" });
+  await site.computeDelta(from, to);
+  site.onOffer = () => {
+    if (site.offers > 1) return;
+    site.wan.cut();
+    site.now += 60 * 60_000;
+    site.uptimeMs += 60 * 60_000;
+  };
+  images.follow(site.view([to]));
+  await transferred(2);
+  expect(site.events.at(-1)?.facts).toMatchObject({ how: "delta" });
 });
 
 test("a delta that was tampered with is dropped and said, and what it did not bring comes whole", async () => {

@@ -43,8 +43,10 @@ export class WanSite implements AsyncDisposable {
   readonly #deltas = new Map<string, DeltaOffer>();
   readonly #key: TestKey = makeKey();
   now = NOW;
+  uptimeMs = 0;
   /** How often the hub was asked for a delta. */
   offers = 0;
+  onOffer: () => void = () => {};
   store!: Store;
   fleet!: Fleet;
   registry!: ImageRegistry;
@@ -66,6 +68,7 @@ export class WanSite implements AsyncDisposable {
     const ownDeltas: DeltaSource = {
       offer: async (from, to) => {
         site.offers++;
+        site.onOffer();
         return site.#deltas.get(`${from} ${to}`) ?? { kind: "none", because: "nobody has computed one" };
       },
     };
@@ -152,6 +155,7 @@ export class WanSite implements AsyncDisposable {
       view: this.view([]),
       cacheBytes: null,
       clock: () => this.now,
+      uptime: () => this.uptimeMs,
       random: () => 0,
       report: event => this.events.push(event),
       ...options,

@@ -43,7 +43,8 @@ export async function planTransfer(
     ? []
     : await findBases(registry, target, request)) {
     const offer = await deltas?.offer(from, image);
-    if (offer?.kind === "computing") return { ...offer, fromName };
+    if (offer?.kind === "computing" && request.waitsForDelta) return { ...offer, fromName };
+    if (offer?.kind === "computing") none.push({ fromName, because: "the hub still computes it" });
     if (offer?.kind === "none") none.push({ fromName, because: offer.because });
     if (offer?.kind !== "delta") continue;
     const { path, sizeBytes, sha256 } = offer;

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { formatBytes } from "../../../core/bytes.ts";
 import { DrpError } from "../../../core/errors.ts";
-import { type Clock, type EpochMs, formatDuration } from "../../../core/time.ts";
+import { type Clock, formatDuration } from "../../../core/time.ts";
 import { keepsWaiting } from "../../../images/choose-transfer.ts";
 import { encodeChunkBitmap } from "../../../images/chunk-bitmap.ts";
 import { encodeChunk } from "../../../images/io/chunk-codec.ts";
@@ -31,6 +31,8 @@ export interface TransferContext {
   /** Of all images that come at once: what they share comes for the first that asks. Never rejects. */
   readonly inFlight: Map<ChunkDigest, Promise<void>>;
   readonly clock: Clock;
+  /** Milliseconds that never go back. */
+  readonly uptime: () => number;
   readonly signal: AbortSignal;
   /** Gives up images that nobody needs, where so much more would pass the size that the cache may have. */
   readonly makeRoom: (bytes: number) => Promise<void>;
@@ -62,6 +64,8 @@ export class ImageTransfer {
   readonly #hurried: ChunkDigest[] = [];
   #crossedBytes = 0;
   #base: ImageDigest | undefined;
+  /** When the hub first said so, by `uptime`: what an outage takes is not counted, nor a clock that is set. */
+  #computingSince: number | undefined;
   readonly #said = new Set<string>();
 
   constructor(context: TransferContext, image: KnownImage) {
@@ -84,7 +88,7 @@ export class ImageTransfer {
     if (cache.missingChunks(this.#image).length === 0) return;
     const startedAt = clock();
     try {
-      const plan = await this.#bring(startedAt);
+      const plan = await this.#bring();
       await this.#fetchMissing();
       await cache.sync(this.#image.chunks);
       this.#reportDone(plan, clock() - startedAt);
@@ -95,10 +99,10 @@ export class ImageTransfer {
   }
 
   /** Applies the delta that is worth it, if one is. @returns what was done; the missing chunks are still to come */
-  async #bring(startedAt: EpochMs): Promise<Plan> {
+  async #bring(): Promise<Plan> {
     const refused = new Set<ImageDigest>();
     for (let plans = 1; ; plans++) {
-      const plan = await this.#plan(refused, startedAt);
+      const plan = await this.#plan(refused);
       if (plan.kind === "whole" || plans > MAX_PLANS) {
         await this.#context.makeRoom(plan.wholeBytes);
         return { ...plan, kind: "whole" };
@@ -117,16 +121,17 @@ export class ImageTransfer {
     }
   }
 
-  async #plan(refused: ReadonlySet<ImageDigest>, startedAt: EpochMs): Promise<Plan> {
-    const { hub, cache, clock, signal, isUrgent } = this.#context;
+  async #plan(refused: ReadonlySet<ImageDigest>): Promise<Plan> {
+    const { hub, cache, uptime, signal, isUrgent } = this.#context;
     const { digest, chunks } = this.#image;
     for (let failures = 0; ; ) {
       signal.throwIfAborted();
-      const patient = keepsWaiting(clock() - startedAt, isUrgent(digest));
+      const waitedMs = this.#computingSince === undefined ? 0 : uptime() - this.#computingSince;
       const held = cache.wholeImages().map(image => image.digest);
       const request = {
-        held: patient ? held.filter(image => image !== digest && !refused.has(image)).slice(0, MAX_HELD) : [],
+        held: held.filter(image => image !== digest && !refused.has(image)).slice(0, MAX_HELD),
         missing: encodeChunkBitmap(chunks, chunk => !cache.hasChunk(chunk)),
+        waitsForDelta: keepsWaiting(waitedMs, isUrgent(digest)),
       };
       let answer: TransferAnswer | undefined;
       try {
@@ -140,6 +145,7 @@ export class ImageTransfer {
       }
       if (answer === undefined) throw this.#unknownAtHub();
       if (answer.kind !== "computing") return answer;
+      this.#computingSince ??= uptime();
       await delay(COMPUTING_POLL_MS, undefined, { signal });
     }
   }

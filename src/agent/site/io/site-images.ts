@@ -25,6 +25,8 @@ export interface SiteImagesOptions {
   /** Of the images on this site's disk; null: as much as the disk holds. */
   readonly cacheBytes: number | null;
   readonly clock: Clock;
+  /** Milliseconds that never go back. */
+  readonly uptime: () => number;
   /** 0 … 1, for the spread of retries. */
   readonly random: () => number;
   /** For the hub. */
@@ -221,10 +223,11 @@ export class SiteImages {
   }
 
   #context(): TransferContext {
-    const { hub, clock, report } = this.#options;
+    const { hub, clock, uptime, report } = this.#options;
     return {
       hub,
       clock,
+      uptime,
       report,
       downloads: this.#downloads,
       cache: this.#cache,
