@@ -20,10 +20,6 @@ export class ChunkIndex {
     return this.#packed.has(image);
   }
 
-  images(): ImageDigest[] {
-    return [...this.#packed.keys()];
-  }
-
   /** False also for what is no digest. */
   isNeeded(chunk: ChunkDigest): boolean {
     return this.imagesWith(chunk).length > 0;
