@@ -39,6 +39,8 @@ export class ImageCache {
   /** Chunk on disk → bytes of its frame. */
   readonly #sizes = new Map<ChunkDigest, number>();
   readonly #checkedAt = new Map<ChunkDigest, EpochMs>();
+  /** Manifests and chunks whose files are going: whoever writes one anew waits for that. */
+  readonly #removing = new Map<ImageDigest | ChunkDigest, Promise<void>>();
   #usedBytes = 0;
 
   private constructor(folder: string, clock: Clock, chunks: ChunkStore) {
@@ -89,6 +91,7 @@ export class ImageCache {
   async keepManifest(digest: ImageDigest, signed: SignedManifest): Promise<KnownImage | undefined> {
     const image = parseImage(digest, signed, this.#clock());
     if (image === undefined) return undefined;
+    await this.#removing.get(digest);
     await writeWhole(this.#manifestPath(digest), JSON.stringify(signed));
     await syncDirectory(join(this.folder, "manifests"));
     this.#images.set(digest, image);
@@ -133,6 +136,7 @@ export class ImageCache {
   /** @param frame of exactly this chunk; whoever brings it has checked that @throws ENOSPC and the like */
   async writeChunk(chunk: ChunkDigest, frame: Uint8Array): Promise<void> {
     if (this.#sizes.has(chunk)) return;
+    await this.#removing.get(chunk);
     await this.#chunks.write(chunk, frame);
     this.#usedBytes += frame.length - (this.#sizes.get(chunk) ?? 0);
     this.#sizes.set(chunk, frame.length);
@@ -144,11 +148,25 @@ export class ImageCache {
     await this.#chunks.sync(chunks);
   }
 
+  /** The file goes last: nobody may count on a chunk that is about to go. */
   async removeChunk(chunk: ChunkDigest): Promise<void> {
-    await this.#chunks.remove(chunk);
     this.#usedBytes -= this.#sizes.get(chunk) ?? 0;
     this.#sizes.delete(chunk);
     this.#checkedAt.delete(chunk);
+    await this.#removeFile(chunk, () => this.#chunks.remove(chunk));
+  }
+
+  async #removeFile(digest: ImageDigest | ChunkDigest, remove: () => Promise<unknown>): Promise<void> {
+    const before = this.#removing.get(digest);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#removing.set(digest, promise);
+    try {
+      await before;
+      await remove();
+    } finally {
+      if (this.#removing.get(digest) === promise) this.#removing.delete(digest);
+      resolve();
+    }
   }
 
   /** Gives up images that are not to be kept, oldest first. @returns how many */
@@ -164,11 +182,15 @@ export class ImageCache {
   async #evict(digest: ImageDigest): Promise<void> {
     const image = this.#images.get(digest);
     if (image === undefined) return;
-    await rm(this.#manifestPath(digest), { force: true });
-    await syncDirectory(join(this.folder, "manifests"));
     this.#images.delete(digest);
-    const needed = new Set([...this.#images.values()].flatMap(({ chunks }) => chunks));
-    for (const chunk of image.chunks) if (!needed.has(chunk)) await this.removeChunk(chunk);
+    await this.#removeFile(digest, async () => {
+      await rm(this.#manifestPath(digest), { force: true });
+      await syncDirectory(join(this.folder, "manifests"));
+    });
+    for (const chunk of image.chunks) {
+      // Asked anew for each: an image that is learned of meanwhile counts on what is still here.
+      if (this.imagesWith(chunk).length === 0) await this.removeChunk(chunk);
+    }
   }
 
   async #isRotten(chunk: ChunkDigest, frame: Buffer): Promise<boolean> {
