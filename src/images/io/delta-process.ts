@@ -67,7 +67,8 @@ export async function runDeltaJob(job: DeltaJob, options: DeltaProcessOptions): 
   const ended = new Promise<void>(resolve => {
     child.once("error", error => {
       fail(error.message);
-      resolve();
+      // One that was told to end has yet to do so; one that never began ends with no other word.
+      if (child.pid === undefined) resolve();
     });
     child.once("exit", (code, signal) => {
       fail(signal === null ? `its process ended with exit code ${code}` : `its process ended by ${signal}`);
