@@ -111,6 +111,18 @@ test("a chunk that the hub gives with other bytes is not kept, is said, and come
   await there(images, image.subarray(0, CHUNK_BYTES));
 });
 
+test("of a chunk that is larger at the hub than any frame no more comes than shows it", async () => {
+  const image = noise(MIB, 31);
+  const digest = await site.push(image);
+  const path = (await site.registry.findChunk(chunksOf(image)[0] ?? "")) ?? "";
+  writeFileSync(path, noise(8 * MIB, 32));
+  await site.openImages({ view: site.view([digest]) });
+  await vi.waitFor(() => expect(site.eventsOf("image.failed")).toHaveLength(1), { timeout: 20_000 });
+  expect(site.eventsOf("image.failed")[0]?.summary).toContain("came from the hub and");
+  // Three times, as it may have been the line.
+  expect(site.wan.downBytes).toBeLessThan(3.5 * MIB);
+});
+
 test("an update comes as the delta that the hub has, and the event says so with both figures", async () => {
   const [before, after] = versions(4);
   const { images, digest: from } = await install(before);
@@ -284,6 +296,24 @@ test("images that the view does not need go oldest first when the cache is full;
   await transferred(3);
   await there(full, one);
   expect(await full.findChunk(chunksOf(two)[0] ?? "")).toBeUndefined();
+});
+
+test.each([
+  ["stays for an hour", 59, true],
+  ["goes after an hour without an ask", 61, false],
+])("an image that a machine asked for and no view names %s", async (_what, minutes, stays) => {
+  const image = noise(3 * MIB, 21);
+  const [first = "", second = ""] = chunksOf(image);
+  const asked = await site.push(image, { version: "v1" });
+  const images = await site.openImages({ cacheBytes: 5 * MIB });
+  await images.signedManifest(asked);
+  await transferred();
+  site.now += 59 * 60_000;
+  expect(await images.findChunk(first)).toBeDefined();
+  site.now += minutes * 60_000;
+  images.follow(site.view([await site.push(noise(3 * MIB, 22), { version: "v2" })]));
+  await transferred(2);
+  expect((await images.findChunk(second)) !== undefined).toBe(stays);
 });
 
 test("the image that a delta builds on stays until the delta is through, although the cache is full and nobody needs it", async () => {

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { shortDigest } from "../../../core/bytes.ts";
 import { DrpError } from "../../../core/errors.ts";
-import type { Clock } from "../../../core/time.ts";
+import type { Clock, EpochMs } from "../../../core/time.ts";
 import type { ChunkDigest, ImageDigest } from "../../../images/manifest.ts";
 import type { SignedManifest } from "../../protocol.ts";
 import { signatureCounts } from "../signature-counts.ts";
@@ -39,6 +39,8 @@ const HOLD_MS = 15_000;
 const RETRY_MS = 60_000;
 /** Each takes some 20 MiB of memory at most. */
 const TRANSFERS_AT_ONCE = 2;
+/** A machine that fetches an image asks for its chunks all the time. */
+const ASKED_MS = 60 * 60_000;
 
 interface Job {
   readonly image: KnownImage;
@@ -59,8 +61,8 @@ export class SiteImages {
   #running = 0;
   /** Machines that want the same manifest at the same moment share one fetch. */
   readonly #fetching = new Map<ImageDigest, Promise<KnownImage | undefined>>();
-  /** Registered machines have asked for these since this process began. */
-  readonly #asked = new Set<ImageDigest>();
+  /** Registered machines have asked for these: when they did last. */
+  readonly #asked = new Map<ImageDigest, EpochMs>();
   readonly #retries = new Map<ImageDigest, NodeJS.Timeout>();
   #view: SiteView;
 
@@ -92,7 +94,7 @@ export class SiteImages {
   async signedManifest(digest: ImageDigest): Promise<SignedManifest | undefined> {
     const image = await this.#learn(digest);
     if (image === undefined) return undefined;
-    this.#asked.add(digest);
+    this.#asked.set(digest, this.#options.clock());
     this.#start(image);
     return image.signed;
   }
@@ -104,9 +106,11 @@ export class SiteImages {
    * @throws {DrpError} timed-out while it is still coming; hub.unreachable, bundle.tampered, storage.full …: what holds it up
    */
   async findChunk(digest: ChunkDigest): Promise<string | undefined> {
+    const images = this.#cache.imagesWith(digest);
+    for (const image of images) this.#askAgain(image.digest);
     const kept = await this.#cache.findChunk(digest);
     if (kept !== undefined) return kept;
-    const image = this.#cache.imagesWith(digest).find(known => this.#isWanted(known.digest));
+    const image = images.find(known => this.#isWanted(known.digest));
     if (image === undefined) return undefined;
     const arrived = this.#arrivals.wait(digest, HOLD_MS);
     this.#start(image).transfer.hurry(digest);
@@ -123,7 +127,21 @@ export class SiteImages {
   }
 
   #isWanted(image: ImageDigest): boolean {
-    return this.#asked.has(image) || orderedImages(this.#view).has(image);
+    return this.#askedImages().has(image) || orderedImages(this.#view).has(image);
+  }
+
+  #askAgain(image: ImageDigest): void {
+    if (this.#asked.has(image)) this.#asked.set(image, this.#options.clock());
+  }
+
+  /** Forgets those for which nobody has asked for long, unless the view names them. */
+  #askedImages(): ReadonlySet<ImageDigest> {
+    const named = new Set([...this.#view.keptImages, ...orderedImages(this.#view)]);
+    const now = this.#options.clock();
+    for (const [image, askedAt] of this.#asked) {
+      if (now - askedAt > ASKED_MS && !named.has(image)) this.#asked.delete(image);
+    }
+    return new Set(this.#asked.keys());
   }
 
   /** The whole way from a name to an image on this disk, without anybody waiting for it. */
@@ -256,7 +274,7 @@ export class SiteImages {
       ...bases.filter(base => base !== undefined),
       ...this.#view.keptImages,
       ...orderedImages(this.#view),
-      ...this.#asked,
+      ...this.#askedImages(),
       ...this.#jobs.keys(),
     ]);
   }
