@@ -55,6 +55,7 @@ export class HubDownloads {
             return this.#meter.stillHolds(grant);
           },
         });
+        if (came === 0) throw withoutBytes(path);
         end = Math.min(end, totalBytes);
         failures = 0;
       } catch (error) {
@@ -70,4 +71,11 @@ export class HubDownloads {
       if (failures > 0) await delay(retryDelayMs(failures, this.#random()), undefined, { signal });
     }
   }
+}
+
+/** As good as no answer: a hub, or what stands before it, that is not well. */
+function withoutBytes(path: string): DrpError {
+  return new DrpError("hub.unreachable", `the hub answers for ${path}, but without a byte of it`, {
+    advice: "Check the hub, and any proxy before it; the site goes on by itself and tries again.",
+  });
 }

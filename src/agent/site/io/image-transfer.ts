@@ -13,6 +13,7 @@ import { encodeChunk } from "../../../images/io/chunk-codec.ts";
 import { findFrameFault } from "../../../images/io/inspect-chunk.ts";
 import { TaskWindow } from "../../../images/io/task-window.ts";
 import type { ChunkDigest, ImageDigest } from "../../../images/manifest.ts";
+import { MAX_FRAME_BYTES } from "../../../images/zstd-frames.ts";
 import { retryDelayMs } from "../../machine/backoff.ts";
 import type { TransferAnswer } from "../../site-protocol.ts";
 import type { BootEvent } from "../view.ts";
@@ -236,7 +237,8 @@ export class ImageTransfer {
       for await (const piece of downloads.read({
         path: `/chunks/${chunk}`,
         start: 0,
-        end: Number.POSITIVE_INFINITY,
+        // One byte more than a frame may have shows that it is none.
+        end: MAX_FRAME_BYTES + 1,
         ...this.#watch(),
       })) {
         pieces.push(piece);
