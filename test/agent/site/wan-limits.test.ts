@@ -69,6 +69,30 @@ test("what was used survives a crash: it may count a step too much, never too li
   expect(JSON.parse(readFileSync(file(), "utf8"))).toMatchObject({ period: "2026-11-21" });
 });
 
+test("a clock that goes back gives no new budget, nor one that comes forward again, also over a restart", async () => {
+  const meter = await open(budgeted(10_000_000));
+  await useUp(meter);
+  const [first, ...others] = [MIDNIGHT, NIGHT, NIGHT - 20 * 24 * 60 * 60_000];
+  now = first ?? 0;
+  await useUp(meter);
+  for (const time of others) {
+    now = time;
+    for (const each of [meter, await open(budgeted(10_000_000))]) expect((await useUp(each)).used).toBe(0);
+  }
+  now = MIDNIGHT;
+  expect((await useUp(meter)).used).toBe(0);
+  now += 24 * 60 * 60_000;
+  expect((await useUp(meter)).used).toBeGreaterThan(9_800_000);
+});
+
+test("no grant is larger than what is left of the budget", async () => {
+  const meter = await open(budgeted(100_000));
+  const first = await meter.grant(60_000, still, () => {});
+  const second = await meter.grant(60_000, still, () => {});
+  expect(first.bytes + second.bytes).toBeLessThanOrEqual(100_000);
+  expect(meter.usedBytes).toBeLessThanOrEqual(100_000);
+});
+
 test("a held transfer goes on when the next period begins, and at once when the budget is raised", async () => {
   const meter = await open(budgeted(10_000_000));
   await useUp(meter);

@@ -37,8 +37,14 @@ const LOOK_AGAIN_MS = 1000;
 const REQUEST_BYTES = 600;
 const JOURNAL_STEP_BYTES = 1024 * 1024;
 
-const journalSchema = z.object({ period: z.string(), bytes: z.int().nonnegative() });
-type Used = z.infer<typeof journalSchema>;
+/** A clock that is wrong comes back to a period that is known; more of them never ran at once. */
+const KNOWN_PERIODS = 4;
+
+const usedSchema = z.object({ period: z.string(), bytes: z.int().nonnegative() });
+type Used = z.infer<typeof usedSchema>;
+/** The running period, and those before it, newest first. */
+const journalSchema = usedSchema.extend({ earlier: z.array(usedSchema).default([]) });
+type Journal = z.infer<typeof journalSchema>;
 
 export class WanMeter {
   readonly #clock: Clock;
@@ -46,24 +52,27 @@ export class WanMeter {
   #limits: LineLimits;
   #bucket: TokenBucket;
   #used: Used;
+  /** Periods that ran before, the last one first. */
+  #earlier: readonly Used[];
   /** As it stands on disk: at least what is used. */
   #journalled: Used;
   #turn: Promise<unknown> = Promise.resolve();
   #rate: { readonly minute: number; readonly rate: RateNow } | undefined;
 
-  private constructor(clock: Clock, file: string, limits: LineLimits, used: Used) {
+  private constructor(clock: Clock, file: string, limits: LineLimits, { earlier, ...used }: Journal) {
     this.#clock = clock;
     this.#file = file;
     this.#limits = limits;
     this.#bucket = { tokens: 0, at: clock() };
     this.#used = used;
+    this.#earlier = earlier;
     this.#journalled = used;
   }
 
   /** @param file where the used bytes are kept; a damaged one counts as none */
   static async open(file: string, limits: LineLimits, clock: Clock): Promise<WanMeter> {
     const text = await readFile(file, "utf8").catch(() => "null");
-    return new WanMeter(clock, file, limits, parseUsed(text) ?? { period: "", bytes: 0 });
+    return new WanMeter(clock, file, limits, parseJournal(text) ?? { period: "", bytes: 0, earlier: [] });
   }
 
   /** From now on these count; whoever waits looks at them within a second. */
@@ -111,7 +120,7 @@ export class WanMeter {
         continue;
       }
       const { bitsPerSecond } = this.#rateNow();
-      const bytes = Math.min(wanted, grantBytes(bitsPerSecond));
+      const bytes = Math.min(wanted, grantBytes(bitsPerSecond), this.#leftBytes() - REQUEST_BYTES);
       const waitMs = bitsPerSecond === null ? 0 : this.#takeTokens(bytes + REQUEST_BYTES, bitsPerSecond / 8);
       if (waitMs === 0) {
         await this.#use(bytes + REQUEST_BYTES);
@@ -132,9 +141,23 @@ export class WanMeter {
     const { budget } = this.#limits.transferLimits;
     if (budget === null) return undefined;
     const period = budgetPeriodAt(budget.per, this.#limits.timeZone, this.#clock());
-    if (period.name !== this.#used.period) this.#used = { period: period.name, bytes: 0 };
-    if (this.#used.bytes + MIN_GRANT_BYTES <= budget.bytes) return undefined;
+    if (period.name !== this.#used.period) this.#beginPeriod(period.name);
+    if (this.#leftBytes() >= MIN_GRANT_BYTES) return undefined;
     return { because: usedUp(budget), until: period.endsAt };
+  }
+
+  #leftBytes(): number {
+    const { budget } = this.#limits.transferLimits;
+    return budget === null ? Number.POSITIVE_INFINITY : budget.bytes - this.#used.bytes;
+  }
+
+  /** A clock that goes back gives no new budget: what was used then counts, or else what was used since. */
+  #beginPeriod(name: string): void {
+    const known = [this.#used, ...this.#earlier].filter(({ period }) => period !== "");
+    const later = known.find(({ period }) => period.length === name.length && period > name);
+    const bytes = (known.find(({ period }) => period === name) ?? later)?.bytes ?? 0;
+    this.#earlier = known.filter(({ period }) => period !== name).slice(0, KNOWN_PERIODS - 1);
+    this.#used = { period: name, bytes };
   }
 
   async #use(bytes: number): Promise<void> {
@@ -143,7 +166,7 @@ export class WanMeter {
     const { period } = this.#used;
     if (this.#journalled.period === period && this.#used.bytes <= this.#journalled.bytes) return;
     const journalled = { period, bytes: this.#used.bytes + JOURNAL_STEP_BYTES };
-    await writeWhole(this.#file, JSON.stringify(journalled));
+    await writeWhole(this.#file, JSON.stringify({ ...journalled, earlier: this.#earlier }));
     this.#journalled = journalled;
   }
 
@@ -172,7 +195,7 @@ function usedUp(budget: Budget): string {
   return `the budget of ${formatBudget(budget)} is used up`;
 }
 
-function parseUsed(text: string): Used | undefined {
+function parseJournal(text: string): Journal | undefined {
   try {
     return journalSchema.safeParse(JSON.parse(text)).data;
   } catch {
