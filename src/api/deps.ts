@@ -40,7 +40,7 @@ export interface ApiDeps {
   readonly store: Store;
   readonly registry: Pick<
     ImageRegistry,
-    "manifest" | "openImage" | "ingestBundle" | "remove" | "confirm" | "removeUnrecorded" | "scrub"
+    "manifest" | "openImage" | "ingestBundle" | "remove" | "confirm" | "scrub"
   >;
   readonly uploads: Pick<Uploads, "begin" | "keepChunk" | "complete">;
   readonly addresses: AddressDesk;

@@ -7,7 +7,6 @@ import type { ScrubFinding, ScrubReport } from "../images/io/scrub.ts";
 import type { ImageDigest } from "../images/manifest.ts";
 import type { NewEvent, Store } from "../store/ports.ts";
 import { audit } from "./audit.ts";
-import { removeUnrecordedImages } from "./remove-unrecorded-images.ts";
 import type { Caller } from "./route.ts";
 import type { ImageScrubState } from "./wire.ts";
 
@@ -16,7 +15,7 @@ const TOLD_CHUNKS = 100;
 const PUSH_AGAIN = "push the same bundle again, and check the disk";
 
 export interface ImageScrubDeps {
-  readonly registry: Pick<ImageRegistry, "scrub" | "removeUnrecorded">;
+  readonly registry: Pick<ImageRegistry, "scrub">;
   readonly store: Store;
   readonly clock: Clock;
   /** Ends a scrub that runs. */
@@ -80,7 +79,6 @@ export class ImageScrub {
   async #run(): Promise<void> {
     const { registry, stopping } = this.#deps;
     try {
-      await removeUnrecordedImages(this.#deps);
       const report = await registry.scrub({
         onProgress: progress => {
           this.#state = { ...this.#state, ...progress };

@@ -8,7 +8,7 @@ import { parseManifest } from "../images/parse-manifest.ts";
 import { decideRetention, type RetentionRule, type RetentionVerdict } from "../images/retention.ts";
 import { readAll, readMachines, readOpenRollouts } from "../rollout/io/load-fleet.ts";
 import type { ImageRecord, NewEvent, Store } from "../store/ports.ts";
-import { isUnrecorded } from "./remove-unrecorded-images.ts";
+import { isUnrecorded } from "./adopt-unrecorded-images.ts";
 
 const PAGE = 500;
 

@@ -75,7 +75,7 @@ async function enterImage(
   return { image: { ...known, keyId: image.keyId }, alreadyPresent: true };
 }
 
-function imageRecord({ manifest, digest, keyId }: KeptImage, by: string, now: EpochMs): ImageRecord {
+export function imageRecord({ manifest, digest, keyId }: KeptImage, by: string, now: EpochMs): ImageRecord {
   const { name, version, architecture, payloads, release, minimumRelease } = manifest;
   const sizeBytes = payloads.reduce((sum, payload) => sum + payload.sizeBytes, 0);
   const dataBytes = payloads.reduce((sum, payload) => sum + countDataBytes(payload), 0);

@@ -7,9 +7,9 @@ import packageJson from "../../package.json" with { type: "json" };
 import { startSiteChannel } from "../agent/hub/io/site-channel.ts";
 import { SiteDesk } from "../agent/hub/io/site-desk.ts";
 import { startSite } from "../agent/site/io/start-site.ts";
+import { adoptUnrecordedImages } from "../api/adopt-unrecorded-images.ts";
 import { createApiApp } from "../api/io/api-app.ts";
 import { startApiServer } from "../api/io/api-server.ts";
-import { removeUnrecordedImages } from "../api/remove-unrecorded-images.ts";
 import type { Status } from "../api/wire.ts";
 import { describeErrorChain } from "../core/errors.ts";
 import { DeltaDesk } from "../images/io/delta-desk.ts";
@@ -84,10 +84,10 @@ export async function serve(
     const onPruneError = (error: unknown) => log.error(`pruning images: ${describeErrorChain(error)}`);
     started.defer(startAutoPrune({ store, registry, clock }, settings.images.prune, onPruneError));
   }
-  const removal = removeUnrecordedImages({ store, registry, clock }).catch((error: unknown) =>
+  const adoption = adoptUnrecordedImages({ store, registry, clock }).catch((error: unknown) =>
     log.error(`images without a record: ${describeErrorChain(error)}`),
   );
-  started.defer(() => removal);
+  started.defer(() => adoption);
   const uploads = await Uploads.open(join(folder.path, "uploads"), registry, clock);
   const adminTokenFile = await ensureAdminToken(store, folder.path, randomBytes, startedAt);
   const localSite = await ensureLocalSite(store, settings.site, startedAt);

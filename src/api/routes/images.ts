@@ -4,13 +4,13 @@ import type { EpochMs } from "../../core/time.ts";
 import { loadSignerRefusals } from "../../rollout/io/load-image-standing.ts";
 import { loadKnownKeys } from "../../rollout/io/load-key-chain.ts";
 import type { ImageRecord, Store } from "../../store/ports.ts";
+import { isUnrecorded } from "../adopt-unrecorded-images.ts";
 import { audit } from "../audit.ts";
 import type { ApiDeps } from "../deps.ts";
 import { findImageUsers } from "../image-users.ts";
 import { answerPage, pageQuery } from "../paging.ts";
 import { recordPushedImage } from "../record-pushed-image.ts";
 import { requireImage } from "../references.ts";
-import { isUnrecorded } from "../remove-unrecorded-images.ts";
 import { defineRoute, EMPTY, json, type Route } from "../route.ts";
 import { type Image, imageSchema, pageOf, pushedImageSchema } from "../wire.ts";
 

@@ -76,12 +76,8 @@ export interface ImageRegistry {
    * @returns whether the image is visible
    */
   confirm(digest: ImageDigest, takeBack: () => Promise<void>): Promise<boolean>;
-  /**
-   * Removes images that no book has: of a hub that ended between the two. One that is being pushed stays.
-   *
-   * @returns those that went
-   */
-  removeUnrecorded(isRecorded: (digest: ImageDigest) => Promise<boolean>): Promise<ImageDigest[]>;
+  /** All that are visible. */
+  images(): Promise<ImageDigest[]>;
   /** Checks everything that is kept; one at a time. @throws when the signal is aborted, and what the store throws */
   scrub(options: {
     readonly onProgress?: (progress: ScrubProgress) => void;
@@ -114,8 +110,6 @@ export class Registry implements ImageRegistry, UploadTarget {
   readonly #lost = new Set<ChunkDigest>();
   /** Images whose manifests could not be read: what they need is not known, so nothing is swept while there is one. */
   readonly #unread = new Set<ImageDigest>();
-  /** Published by pushes that have not entered them into the books yet. */
-  readonly #unconfirmed = new Set<ImageDigest>();
   #index: Promise<ChunkIndex> | undefined;
   #lastExclusive: Promise<unknown> = Promise.resolve();
 
@@ -223,26 +217,14 @@ export class Registry implements ImageRegistry, UploadTarget {
 
   async confirm(digest: ImageDigest, takeBack: () => Promise<void>): Promise<boolean> {
     return await this.#exclusive(async () => {
-      this.#unconfirmed.delete(digest);
       if ((await this.#readIndex()).hasImage(digest)) return true;
       await takeBack();
       return false;
     });
   }
 
-  async removeUnrecorded(isRecorded: (digest: ImageDigest) => Promise<boolean>): Promise<ImageDigest[]> {
-    const removed: ImageDigest[] = [];
-    for (const image of await this.#store.listManifests()) {
-      const isUnrecorded = async () => !this.#unconfirmed.has(image) && !(await isRecorded(image));
-      // Asked before as well, so that the usual case waits for no turn.
-      try {
-        if ((await isUnrecorded()) && (await this.remove(image, isUnrecorded))) removed.push(image);
-      } catch (error) {
-        // Others are over it: a scrub names it.
-        if (!(error instanceof DrpError && error.code === "storage.damaged")) throw error;
-      }
-    }
-    return removed;
+  async images(): Promise<ImageDigest[]> {
+    return await this.#store.listManifests();
   }
 
   async scrub({
@@ -333,7 +315,6 @@ export class Registry implements ImageRegistry, UploadTarget {
       await this.#store.publishManifest(digest, signed);
       index.add(digest, needed);
       this.#unread.delete(digest);
-      this.#unconfirmed.add(digest);
     });
   }
 
