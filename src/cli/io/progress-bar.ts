@@ -1,7 +1,7 @@
 /** A progress bar on stderr: phase, percent, rate and time left. */
 import cliProgress from "cli-progress";
+import { RateMeter } from "../../core/rate-meter.ts";
 import type { BarProgress, ProgressBar } from "../cli.ts";
-import { RateMeter } from "../format/rate-meter.ts";
 import { renderBar } from "../format/render-bar.ts";
 
 export function startProgressBar(stderr: NodeJS.WriteStream): ProgressBar {

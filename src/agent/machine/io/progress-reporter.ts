@@ -1,7 +1,8 @@
 /** Tells the site and the console how far an install got: at each change of phase, and every few seconds. */
 import { z } from "zod";
-import { formatBytes } from "../../../core/bytes.ts";
+import { RateMeter } from "../../../core/rate-meter.ts";
 import type { InstallProgress } from "../../protocol.ts";
+import { describeProgress } from "../describe-progress.ts";
 import type { Say } from "./console.ts";
 import type { SiteClient } from "./site-client.ts";
 
@@ -14,6 +15,8 @@ export class ProgressReporter implements Disposable {
   readonly #say: Say;
   readonly #timer: NodeJS.Timeout;
   #latest: InstallProgress;
+  readonly #rate = new RateMeter();
+  /** Phase and count that were told last. */
   #said = "";
   /** One report at a time, in order; a slow site hears fewer of them. */
   #underWay: Promise<void> | null = null;
@@ -66,14 +69,12 @@ export class ProgressReporter implements Disposable {
   }
 
   #sayProgress(): void {
-    const { phase, doneBytes, totalBytes } = this.#latest;
-    const isCounted = phase === "writing" || phase === "verifying";
-    const percent = Math.floor((100 * doneBytes) / totalBytes);
-    const amount = `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} (${percent} %)`;
-    const line = isCounted ? `${phase} ${amount}` : phase;
+    const { phase, doneBytes } = this.#latest;
+    const rate = this.#rate.measure({ label: phase, doneBytes }, Date.now());
+    const said = `${phase} ${doneBytes}`;
     // A failure is told at more length by whoever ends the program.
-    if (line === this.#said || phase === "failed") return;
-    this.#said = line;
-    this.#say(line);
+    if (said === this.#said || phase === "failed") return;
+    this.#said = said;
+    this.#say(describeProgress(this.#latest, rate));
   }
 }
