@@ -14,8 +14,8 @@ import {
   transferAnswerSchema,
 } from "../../site-protocol.ts";
 
-/** A thin WAN line carries a manifest of 1 MiB in this time, or it is called down. */
-const TIMEOUT_MS = 30_000;
+/** Of silence: a manifest of 8 MiB may take long over a thin line, and the hub may think about a plan. */
+const SILENCE_MS = 30_000;
 /** A connection on which nothing comes for so long is dead; a new one goes on where it was. */
 const IDLE_MS = 15_000;
 /** One poll, one sender and plans; some chunks at once, and a delta. More would not come sooner. */
@@ -40,17 +40,21 @@ export interface HubClientOptions {
   readonly url: string;
   readonly caPem: string;
   readonly tls: { readonly key: string; readonly cert: string };
+  /** An answer of which nothing comes for so long is given up. */
+  readonly silenceMs?: number;
 }
 
 export class HubClient {
   readonly #url: string;
+  readonly #silenceMs: number;
   readonly #agent: Agent;
   /** Images have connections of their own: reports and the view never wait behind them. */
   readonly #bulkAgent: Agent;
   readonly #stopping = new AbortController();
 
-  constructor({ url, caPem, tls }: HubClientOptions) {
+  constructor({ url, caPem, tls, silenceMs = SILENCE_MS }: HubClientOptions) {
     this.#url = `${url}/site/v1`;
+    this.#silenceMs = silenceMs;
     const options = { ca: caPem, ...tls, keepAlive: true, maxSockets: MAX_SOCKETS };
     this.#agent = new Agent(options);
     this.#bulkAgent = new Agent(options);
@@ -151,7 +155,7 @@ export class HubClient {
 
   /** @param holdMs how long the hub may let the answer wait */
   async #ask(path: string, json?: unknown, holdMs = 0): Promise<Buffer> {
-    const { status, body } = await this.#send(path, json, TIMEOUT_MS + holdMs).catch(cause => {
+    const { status, body } = await this.#send(path, json, this.#silenceMs + holdMs).catch(cause => {
       throw this.#unreachable(cause);
     });
     if (status === 200) return body;
@@ -173,14 +177,16 @@ export class HubClient {
     return new DrpError(code as ErrorCode, detail, advice === undefined ? {} : { advice });
   }
 
-  #send(path: string, json: unknown, timeoutMs: number): Promise<{ status: number; body: Buffer }> {
+  #send(path: string, json: unknown, silenceMs: number): Promise<{ status: number; body: Buffer }> {
     const content = json === undefined ? undefined : Buffer.from(JSON.stringify(json));
     const options = {
       agent: this.#agent,
       method: content === undefined ? "GET" : "POST",
       headers:
         content === undefined ? {} : { "content-type": "application/json", "content-length": content.length },
-      signal: AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(timeoutMs)]),
+      signal: this.#stopping.signal,
+      // Counts from before the connection stands.
+      timeout: silenceMs,
     };
     return new Promise((resolve, reject) => {
       const request = httpsRequest(`${this.#url}${path}`, options, response => {
@@ -195,6 +201,7 @@ export class HubClient {
         response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }));
         response.on("error", reject);
       });
+      request.on("timeout", () => request.destroy(new Error(`nothing came for ${silenceMs / 1000} s`)));
       request.on("error", reject);
       request.end(content);
     });
