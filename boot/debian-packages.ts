@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { DrpError } from "../src/core/errors.ts";
@@ -211,8 +211,14 @@ function blamedPackage(cause: unknown, names: readonly string[]): string {
   );
 }
 
-async function ensurePackageLists(apt: Apt = HOST_APT): Promise<void> {
-  const lists = await readdir(apt.listsDir).catch(() => []);
-  if (lists.some(list => /_Packages(\.|$)/.test(list))) return;
-  await run("apt-get", [...apt.options, "-q", "update"]);
+/**
+ * Looks and updates under a lock, one process after the other: apt refuses an update while another runs, and lists appear one
+ * by one. The lock is on the folder itself, for which nobody needs a right to write.
+ */
+async function ensurePackageLists({ options, listsDir }: Apt = HOST_APT): Promise<void> {
+  const updateUnlessThere = 'ls "$0" | grep -q "_Packages\\(\\.\\|$\\)" || exec "$@"';
+  const update = ["apt-get", ...options, "-q", "update"];
+  // Where nothing is, flock would make a file.
+  await mkdir(listsDir, { recursive: true });
+  await run("flock", [listsDir, "sh", "-c", updateUnlessThere, listsDir, ...update]);
 }

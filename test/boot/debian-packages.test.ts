@@ -25,6 +25,14 @@ describe.skipIf(!hasApt)("fetchDebianPackages()", () => {
     expect((await stat(second?.root ?? "")).ctimeMs).toBe(unpackedAt);
   });
 
+  it("fetches at once what others fetch at the same time, package lists too", async () => {
+    const fetchOne = () => fetchDebianPackages(["sysfsutils"], cache, "nothing", "arm64");
+    const [first, ...others] = await Promise.all([fetchOne(), fetchOne(), fetchOne()]);
+    expect(others).toEqual([first, first]);
+    expect(existsSync(path.join(first?.[0]?.root ?? "", "usr/bin/systool"))).toBe(true);
+    expect((await readdir(cache)).filter(name => name.startsWith("."))).toEqual([]);
+  }, 120_000);
+
   it("names the package that cannot be had and what is lost, and leaves nothing half done", async () => {
     const before = await readdir(cache);
     await expect(fetchDebianPackages(["dosfstools", "no-such-drp"], cache, "no toast")).rejects.toMatchObject(
