@@ -10,6 +10,12 @@ export type DeltaOffer =
   | { readonly kind: "computing"; readonly doneBytes: number; readonly totalBytes: number };
 
 export interface DeltaSource {
-  /** Begins the work when nobody has asked before; never waits for its end. */
-  offer(from: ImageDigest, to: ImageDigest): Promise<DeltaOffer>;
+  /**
+   * Begins the work when nobody has asked before; never waits for its end.
+   *
+   * @param askedBy id of the site: none keeps the others waiting with many asks
+   */
+  offer(from: ImageDigest, to: ImageDigest, askedBy: string): Promise<DeltaOffer>;
+  /** The file with this digest, as it was offered; undefined when it is not kept any more. Reads nothing. */
+  findOffered(from: ImageDigest, to: ImageDigest, sha256: string): string | undefined;
 }

@@ -37,12 +37,15 @@ interface Kept extends Pair {
 }
 
 interface Job extends Pair {
+  readonly askedBy: string;
   doneBytes: number;
   totalBytes: number;
 }
 
-/** A site asks for two at most; beyond that an ask is answered and forgotten, and comes again. */
+/** Beyond these an ask is answered and forgotten, and comes again. */
 const MAX_WAITING = 64;
+/** A site brings two images at once. */
+const MAX_WAITING_OF_ONE = 2;
 /** What failed is tried again, but not with every ask: it may have taken minutes. */
 const RETRY_AFTER_MS = 10 * 60_000;
 
@@ -70,7 +73,7 @@ export class DeltaDesk implements DeltaSource {
     return desk;
   }
 
-  async offer(from: ImageDigest, to: ImageDigest): Promise<DeltaOffer> {
+  async offer(from: ImageDigest, to: ImageDigest, askedBy: string): Promise<DeltaOffer> {
     if (from === to) return { kind: "none", because: "both are the same image" };
     const name = nameOf({ from, to });
     for (const digest of [from, to]) {
@@ -92,8 +95,16 @@ export class DeltaDesk implements DeltaSource {
     if (failed !== undefined && now - failed.at < RETRY_AFTER_MS) {
       return { kind: "none", because: failed.because };
     }
-    const { doneBytes, totalBytes } = this.#order(name, { from, to });
+    const { doneBytes, totalBytes } = this.#order(name, { from, to, askedBy, doneBytes: 0, totalBytes: 0 });
     return { kind: "computing", doneBytes, totalBytes };
+  }
+
+  findOffered(from: ImageDigest, to: ImageDigest, sha256: string): string | undefined {
+    const name = nameOf({ from, to });
+    const kept = this.#kept.get(name);
+    if (kept?.record.kind !== "delta" || kept.record.sha256 !== sha256) return undefined;
+    kept.offeredAt = this.#options.clock();
+    return this.#path(name, "delta");
   }
 
   /** Ends the work; what was in it is made again when somebody asks. */
@@ -102,11 +113,12 @@ export class DeltaDesk implements DeltaSource {
     await this.#working;
   }
 
-  #order(name: string, pair: Pair): Job {
+  #order(name: string, job: Job): Job {
     const known = this.#jobs.get(name);
     if (known !== undefined) return known;
-    const job: Job = { ...pair, doneBytes: 0, totalBytes: 0 };
     if (this.#stopping.signal.aborted || this.#jobs.size >= MAX_WAITING) return job;
+    const ofOne = [...this.#jobs.values()].filter(({ askedBy }) => askedBy === job.askedBy);
+    if (ofOne.length >= MAX_WAITING_OF_ONE) return job;
     this.#jobs.set(name, job);
     this.#working = this.#working.then(() => this.#work(name, job));
     return job;

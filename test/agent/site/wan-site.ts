@@ -71,6 +71,10 @@ export class WanSite implements AsyncDisposable {
         site.onOffer();
         return site.#deltas.get(`${from} ${to}`) ?? { kind: "none", because: "nobody has computed one" };
       },
+      findOffered: (from, to, sha256) => {
+        const offer = site.#deltas.get(`${from} ${to}`);
+        return offer?.kind === "delta" && offer.sha256 === sha256 ? offer.path : undefined;
+      },
     };
     site.channel = await startSiteChannel({
       store: site.store,

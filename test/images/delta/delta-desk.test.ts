@@ -62,7 +62,7 @@ async function openDesk(command: readonly [string, ...string[]] = [process.execP
 async function settled(desk: DeltaDesk, from = v1, to = v2): Promise<DeltaOffer> {
   return await vi.waitFor(
     async () => {
-      const offer = await desk.offer(from, to);
+      const offer = await desk.offer(from, to, "s-1");
       if (offer.kind === "computing") throw new Error("still computing");
       return offer;
     },
@@ -73,7 +73,7 @@ async function settled(desk: DeltaDesk, from = v1, to = v2): Promise<DeltaOffer>
 describe("the delta desk", () => {
   test("answers at once that it computes, and then with a file whose digest it tells and which rebuilds the image", async () => {
     const desk = await openDesk();
-    expect(await desk.offer(v1, v2)).toMatchObject({ kind: "computing" });
+    expect(await desk.offer(v1, v2, "s-1")).toMatchObject({ kind: "computing" });
     const offer = await settled(desk);
     if (offer.kind !== "delta") throw new Error(JSON.stringify(offer));
     const bytes = await readFile(offer.path);
@@ -98,8 +98,34 @@ describe("the delta desk", () => {
     const desk = await openDesk(command);
     const offers = await Promise.all([1, 2, 3].map(() => settled(desk)));
     const again = await openDesk(command);
-    expect(await again.offer(v1, v2)).toEqual(offers[0]);
+    expect(await again.offer(v1, v2, "s-1")).toEqual(offers[0]);
     expect(await readFile(runs, "utf8")).toBe("run\n");
+  });
+
+  test("works on two asks of one site at a time: a third is answered and forgotten, and another site's comes next", async () => {
+    const third = await push(noise(CHUNK_BYTES, 5), "3");
+    const desk = await openDesk();
+    const asks = [
+      [v1, v2, "s-1"],
+      [v2, v1, "s-1"],
+      [v1, third, "s-1"],
+      [third, v1, "s-2"],
+    ] as const;
+    for (const [from, to, askedBy] of asks)
+      expect(await desk.offer(from, to, askedBy)).toMatchObject({ kind: "computing" });
+    await settled(desk, third, v1);
+    const records = (await readdir(deltas)).filter(file => file.endsWith(".json"));
+    const nameOf = ([from, to]: readonly string[]) => `${from?.slice(7)}-${to?.slice(7)}.json`;
+    expect(records.toSorted()).toEqual([asks[0], asks[1], asks[3]].map(nameOf).toSorted());
+  });
+
+  test("finds the file that it has offered by its digest, and no other one", async () => {
+    const desk = await openDesk();
+    const offer = await settled(desk);
+    if (offer.kind !== "delta") throw new Error(JSON.stringify(offer));
+    expect(desk.findOffered(v1, v2, offer.sha256)).toBe(offer.path);
+    expect(desk.findOffered(v1, v2, "0".repeat(64))).toBeUndefined();
+    expect(desk.findOffered(v2, v1, offer.sha256)).toBeUndefined();
   });
 
   test("offers none where the chunks that are new are smaller, with both figures, and remembers it", async () => {
@@ -113,16 +139,16 @@ describe("the delta desk", () => {
       ),
     });
     expect(await readdir(deltas)).toEqual([expect.stringMatching(/\.json$/)]);
-    expect(await (await openDesk()).offer(v1, stranger)).toEqual(offer);
+    expect(await (await openDesk()).offer(v1, stranger, "s-1")).toEqual(offer);
   });
 
   test("offers none for images that are not there, and forgets what belongs to them", async () => {
     const desk = await openDesk();
     await settled(desk);
     await registry.remove(v1);
-    expect(await desk.offer(v1, v2)).toEqual({ kind: "none", because: `${v1} is not on the hub` });
+    expect(await desk.offer(v1, v2, "s-1")).toEqual({ kind: "none", because: `${v1} is not on the hub` });
     expect(await readdir(deltas)).toEqual([]);
-    expect(await desk.offer(v2, v2)).toMatchObject({ kind: "none" });
+    expect(await desk.offer(v2, v2, "s-1")).toMatchObject({ kind: "none" });
   });
 
   test("says why it failed, does not try again at once, and leaves no file", async () => {
@@ -134,7 +160,7 @@ describe("the delta desk", () => {
     expect(errors).toHaveLength(1);
     expect(await readdir(deltas)).toEqual([]);
     now += 11 * 60_000;
-    expect(await desk.offer(v1, v2)).toMatchObject({ kind: "computing" });
+    expect(await desk.offer(v1, v2, "s-1")).toMatchObject({ kind: "computing" });
   });
 
   test("makes no delta from a chunk that has rotted", async () => {
@@ -161,7 +187,7 @@ describe("the delta desk", () => {
 
   test("stops while it works, and leaves nothing that a next start would believe", async () => {
     const desk = await openDesk();
-    await desk.offer(v1, v2);
+    await desk.offer(v1, v2, "s-1");
     await desk.stop();
     expect(errors).toEqual([]);
     expect(await settled(await openDesk())).toMatchObject({ kind: "delta" });

@@ -28,9 +28,13 @@ const MEASURED_CHUNKS = 4096;
 /** Files looked at side by side. */
 const STATS_AT_ONCE = 16;
 
-/** @returns undefined when the hub does not hold the image */
+/**
+ * @param siteId who asks
+ * @returns undefined when the hub does not hold the image
+ */
 export async function planTransfer(
   { registry, deltas }: TransferSources,
+  siteId: string,
   image: ImageDigest,
   request: TransferRequest,
 ): Promise<TransferAnswer | undefined> {
@@ -42,7 +46,7 @@ export async function planTransfer(
   for (const { digest: from, label: fromName } of deltas === null
     ? []
     : await findBases(registry, target, request)) {
-    const offer = await deltas?.offer(from, image);
+    const offer = await deltas?.offer(from, image, siteId);
     if (offer?.kind === "computing" && request.waitsForDelta) return { ...offer, fromName };
     if (offer?.kind === "computing") none.push({ fromName, because: "the hub still computes it" });
     if (offer?.kind === "none") none.push({ fromName, because: offer.because });

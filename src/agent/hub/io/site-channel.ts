@@ -154,20 +154,18 @@ class SiteDoor {
     const [, planned = ""] = /^POST \/site\/v1\/images\/([^/]+)\/transfer$/.exec(route) ?? [];
     if (imageDigestSchema.safeParse(planned).success) {
       const wanted = await readBody(request, transferRequestSchema, MAX_TRANSFER_BYTES);
-      const answer = await planTransfer(this.#options, planned, wanted);
+      const answer = await planTransfer(this.#options, site.id, planned, wanted);
       if (answer !== undefined) return sendJson(response, answer);
     }
-    const delta = method === "GET" ? await this.#findDelta(url) : undefined;
+    const delta = method === "GET" ? this.#findDelta(url) : undefined;
     if (delta !== undefined) return sendFile(request, response, delta);
     throw new DrpError("not-found", `the hub does not hold ${request.url}`);
   }
 
   /** The file that a site began with, or none: another one would not go with its beginning. */
-  async #findDelta(url: string): Promise<string | undefined> {
+  #findDelta(url: string): string | undefined {
     const [, from = "", to = "", sha256 = ""] = DELTA_URL.exec(url) ?? [];
-    if (sha256 === "") return undefined;
-    const offer = await this.#options.deltas?.offer(from, to);
-    return offer?.kind === "delta" && offer.sha256 === sha256 ? offer.path : undefined;
+    return sha256 === "" ? undefined : this.#options.deltas?.findOffered(from, to, sha256);
   }
 
   async #sync(
