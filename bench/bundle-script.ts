@@ -7,11 +7,13 @@ import { build } from "esbuild";
  * @returns the file that was made
  */
 export async function bundleScript(script: string, folder: string): Promise<string> {
-  const outfile = path.join(folder, `${path.basename(script, ".ts")}.mjs`);
   await build({
     entryPoints: [path.join(import.meta.dirname, script)],
-    outfile,
+    outdir: folder,
+    outExtension: { ".js": ".mjs" },
     bundle: true,
+    // What is imported later is read later, as in the executable.
+    splitting: true,
     platform: "node",
     target: "node24",
     format: "esm",
@@ -22,5 +24,5 @@ export async function bundleScript(script: string, folder: string): Promise<stri
       js: `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`,
     },
   });
-  return outfile;
+  return path.join(folder, `${path.basename(script, ".ts")}.mjs`);
 }

@@ -13,6 +13,7 @@ export interface BootPackages {
   readonly grubPc: DebianPackage;
   readonly grubEfi: DebianPackage;
   readonly e2fsprogs: DebianPackage;
+  readonly utilLinux: DebianPackage;
   /** Folders with the shared libraries of the programs above and of the single executable. */
   readonly libraryDirs: readonly string[];
   /** Name → version of each. */
@@ -47,6 +48,7 @@ export async function bootPackages(cacheDir: string): Promise<BootPackages> {
     "grub-pc-bin",
     "grub-efi-amd64-bin",
     "e2fsprogs",
+    "util-linux",
   ];
   const packages = await fetchDebianPackages([...programNames, ...libraryNames], cacheDir, LOST);
   const named = (name: string) => packageNamed(packages, name);
@@ -60,6 +62,7 @@ export async function bootPackages(cacheDir: string): Promise<BootPackages> {
     grubPc: named("grub-pc-bin"),
     grubEfi: named("grub-efi-amd64-bin"),
     e2fsprogs: named("e2fsprogs"),
+    utilLinux: named("util-linux"),
     libraryDirs: libraryDirs([...libraryNames].map(name => named(name).root)),
     versions: Object.fromEntries(packages.map(({ name, version }) => [name, version])),
   };

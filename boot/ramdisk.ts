@@ -58,6 +58,13 @@ export async function planRamdisk(parts: RamdiskParts): Promise<FileTree> {
     path.join(parts.packages.e2fsprogs.root, "sbin/mke2fs"),
     parts.packages.libraryDirs,
   );
+  // Busybox has one too, which discards without the promise of zeros; /usr/sbin is looked at first.
+  addProgram(
+    tree,
+    "/usr/sbin/blkdiscard",
+    path.join(parts.packages.utilLinux.root, "sbin/blkdiscard"),
+    parts.packages.libraryDirs,
+  );
   await addKernelModules(tree, parts.kernel, [
     ...DISK_DRIVERS,
     ...USB_DISK_DRIVERS,
