@@ -2,7 +2,7 @@
  * Images in a folder of this machine: `chunks/ab/abcdef…`, `manifests/DIGEST.json` and `.sig`, `quarantine/`. An image is there with
  * both files, or with `.json` and `.sig.next` while it comes or goes: so that one of the two alone is always damage.
  */
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ZodError } from "zod";
 import { type ChunkDigest, type ImageDigest, imageDigestSchema, signatureSchema } from "../manifest.ts";
@@ -40,6 +40,15 @@ export class FolderImageStore {
 
   async findChunk(digest: ChunkDigest): Promise<string | undefined> {
     return (await this.#chunks.has(digest)) ? this.#chunks.path(digest) : undefined;
+  }
+
+  async frameSize(digest: ChunkDigest): Promise<number | undefined> {
+    try {
+      return (await stat(this.#chunks.path(digest))).size;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
   }
 
   readChunk(digest: ChunkDigest): Promise<Buffer | undefined> {

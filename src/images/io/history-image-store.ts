@@ -88,6 +88,11 @@ export class HistoryImageStore implements ImageStore {
     }
   }
 
+  /** What only a delta holds has none until it is rebuilt, which is not worth it for its size. */
+  frameSize(digest: ChunkDigest): Promise<number | undefined> {
+    return this.#frames.frameSize(digest);
+  }
+
   readChunk(digest: ChunkDigest): Promise<Buffer | undefined> {
     return this.#frames.readChunk(digest);
   }

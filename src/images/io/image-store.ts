@@ -15,6 +15,8 @@ export interface ImageStore {
   hasChunk(digest: ChunkDigest): Promise<boolean>;
   /** @returns a local file that holds the chunk's frame, checked when it came from elsewhere; undefined: not there */
   findChunk(digest: ChunkDigest): Promise<string | undefined>;
+  /** @returns bytes of the chunk's frame, for which nothing of it is read; undefined: it is not kept as a frame */
+  frameSize(digest: ChunkDigest): Promise<number | undefined>;
   /** @returns the frame as it is kept, past every cache and not checked; undefined: not there */
   readChunk(digest: ChunkDigest): Promise<Buffer | undefined>;
   /** Durable once `syncChunks` has run for it as well. */

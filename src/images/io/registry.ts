@@ -62,6 +62,8 @@ export interface ImageRegistry {
   manifest(digest: ImageDigest): Promise<SignedManifest | undefined>;
   /** @returns a local file that holds the chunk's zstd frame; undefined when no image here needs it, or it is lost */
   findChunk(digest: ChunkDigest): Promise<string | undefined>;
+  /** @returns bytes of the chunk's frame; undefined: it is lost, or kept in a delta only. Fetches and rebuilds nothing */
+  frameSize(digest: ChunkDigest): Promise<number | undefined>;
   /** @returns undefined when there is no such image */
   openImage(digest: ImageDigest): Promise<ImageReader | undefined>;
   /**
@@ -165,6 +167,10 @@ export class Registry implements ImageRegistry, UploadTarget {
     if (!chunkDigestSchema.safeParse(digest).success || !(await this.#readIndex()).isNeeded(digest))
       return undefined;
     return await this.#store.findChunk(digest);
+  }
+
+  async frameSize(digest: ChunkDigest): Promise<number | undefined> {
+    return await this.#store.frameSize(digest);
   }
 
   async openImage(digest: ImageDigest): Promise<ImageReader | undefined> {

@@ -42,7 +42,7 @@ export class S3ImageStore implements ImageStore {
   }
 
   async hasChunk(digest: ChunkDigest): Promise<boolean> {
-    return (await this.#objects.size(chunkKey(digest))) !== undefined;
+    return (await this.frameSize(digest)) !== undefined;
   }
 
   async findChunk(digest: ChunkDigest): Promise<string | undefined> {
@@ -54,6 +54,10 @@ export class S3ImageStore implements ImageStore {
       this.#fetching.set(digest, fetching);
     }
     return await fetching;
+  }
+
+  async frameSize(digest: ChunkDigest): Promise<number | undefined> {
+    return await this.#objects.size(chunkKey(digest));
   }
 
   async readChunk(digest: ChunkDigest): Promise<Buffer | undefined> {

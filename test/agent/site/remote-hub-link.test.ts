@@ -63,7 +63,11 @@ afterEach(async () => {
 async function hubUp(): Promise<void> {
   channel = await startSiteChannel({
     store,
-    registry: { manifest: async () => undefined, findChunk: async () => undefined },
+    registry: {
+      manifest: async () => undefined,
+      findChunk: async () => undefined,
+      frameSize: async () => undefined,
+    },
     deltas: null,
     port,
     tls: fleet.hubTls,

@@ -4,6 +4,8 @@ import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { planTransfer } from "../../../src/agent/hub/io/plan-transfer.ts";
+import { encodeChunkBitmap, listChunks } from "../../../src/images/chunk-bitmap.ts";
 import type { ChunkQuestion } from "../../../src/images/delta/process-messages.ts";
 import { decodeChunk } from "../../../src/images/io/chunk-codec.ts";
 import type { MakeDelta } from "../../../src/images/io/image-store.ts";
@@ -113,6 +115,17 @@ test("old images take the room of their differences, and are read, served and fo
   registry = await openRegistry(dir);
   await expectReadable(...versions);
   expect(await compact(versions, [v4])).toEqual({ encoded: 0, restored: 0, refused: 0 });
+});
+
+test("a plan of how an old image comes to a site guesses what its chunks weigh, and rebuilds none", async () => {
+  for (const version of [v1, v2]) await push(version);
+  await compact([v1, v2], [v2]);
+  const files = await filesIn(".");
+  const missing = encodeChunkBitmap(listChunks(v1.manifest), () => true);
+  const wanted = { held: [], missing, waitsForDelta: true };
+  const plan = await planTransfer({ registry, deltas: null }, "s-1", v1.digest, wanted);
+  expect(plan).toMatchObject({ kind: "whole", wholeBytes: (CHUNKS * CHUNK_BYTES) / 2 });
+  expect(await filesIn(".")).toEqual(files);
 });
 
 test("what is needed again is made whole, and what was over the old newest one moves to the new", async () => {

@@ -2,7 +2,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { planTransfer } from "../../../src/agent/hub/io/plan-transfer.ts";
 import { DrpError } from "../../../src/core/errors.ts";
+import { encodeChunkBitmap, listChunks } from "../../../src/images/chunk-bitmap.ts";
 import { ChunkCache } from "../../../src/images/io/chunk-cache.ts";
 import { encodeChunk } from "../../../src/images/io/chunk-codec.ts";
 import { type ImageRegistry, openRegistry, Registry } from "../../../src/images/io/registry.ts";
@@ -122,6 +124,20 @@ test("machines that want one chunk at the same moment cost one request", async (
   expect(new Set(found).size).toBe(1);
   await registry.findChunk(chunk);
   expect(s3.requests).toHaveLength(1);
+});
+
+test("a plan of how an image comes to a site weighs its chunks without fetching one", async () => {
+  await registry.ingestBundle(streamOf(bundle.bytes), [key]);
+  s3.requests.length = 0;
+  const missing = encodeChunkBitmap(listChunks(bundle.manifest), () => true);
+  const wanted = { held: [], missing, waitsForDelta: true };
+  const plan = await planTransfer({ registry, deltas: null }, "s-1", bundle.digest, wanted);
+  const frames = await Promise.all(
+    listChunks(bundle.manifest).map(async each => (await registry.frameSize(each)) ?? 0),
+  );
+  expect(plan).toMatchObject({ kind: "whole", wholeBytes: frames.reduce((sum, size) => sum + size) });
+  expect(s3.requests.filter(line => /^GET .*chunks/.test(line))).toEqual([]);
+  expect(await cachedFiles()).toEqual([]);
 });
 
 test("a stranger who asks for chunks that no image has costs no request", async () => {

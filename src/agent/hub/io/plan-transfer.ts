@@ -1,5 +1,5 @@
 /** The hub's answer to a site that needs an image: gathers what `chooseTransfer` decides from, and asks for deltas. */
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import {
   chooseTransfer,
   type HeldImage,
@@ -13,18 +13,20 @@ import { decodeDeltaHeader, deltaHeaderBytes } from "../../../images/delta/heade
 import type { DeltaSource } from "../../../images/delta-source.ts";
 import type { ImageRegistry } from "../../../images/io/registry.ts";
 import { mapInOrder } from "../../../images/io/task-window.ts";
-import type { ChunkDigest, ImageDigest, Manifest } from "../../../images/manifest.ts";
+import { CHUNK_BYTES, type ChunkDigest, type ImageDigest, type Manifest } from "../../../images/manifest.ts";
 import { parseManifest } from "../../../images/parse-manifest.ts";
 import type { TransferAnswer, TransferRequest } from "../../site-protocol.ts";
 
 export interface TransferSources {
-  readonly registry: Pick<ImageRegistry, "manifest" | "findChunk">;
+  readonly registry: Pick<ImageRegistry, "manifest" | "frameSize">;
   /** Null: this hub makes no deltas. */
   readonly deltas: DeltaSource | null;
 }
 
 /** Of an image with more missing chunks a spread of so many is measured, and the rest is taken to be like them. */
 const MEASURED_CHUNKS = 4096;
+/** Of an image of which no frame is kept: systems compress to about half. */
+const GUESSED_FRAME_BYTES = CHUNK_BYTES / 2;
 /** Files looked at side by side. */
 const STATS_AT_ONCE = 16;
 
@@ -117,22 +119,18 @@ async function measureMissing(
   const wanted = [...missing].filter(chunk => ofPayloads.has(chunk));
   const step = Math.max(1, wanted.length / MEASURED_CHUNKS);
   const measured = wanted.filter((_, index) => Math.floor(index % step) === 0);
-  let sizeBytes = 0;
-  for await (const size of mapInOrder(iterate(measured), STATS_AT_ONCE, chunk => frameSize(registry, chunk)))
+  let [sizeBytes, known] = [0, 0];
+  const sizes = mapInOrder(iterate(measured), STATS_AT_ONCE, chunk => registry.frameSize(chunk));
+  for await (const size of sizes) {
+    if (size === undefined) continue;
     sizeBytes += size;
-  return measured.length === 0 ? 0 : Math.round((sizeBytes / measured.length) * wanted.length);
+    known++;
+  }
+  return Math.round((known === 0 ? GUESSED_FRAME_BYTES : sizeBytes / known) * wanted.length);
 }
 
 async function* iterate<T>(items: readonly T[]): AsyncGenerator<T, void, void> {
   yield* items;
-}
-
-/** 0 for a chunk that is lost here: the site will hear it when it asks for it. */
-async function frameSize(registry: TransferSources["registry"], chunk: ChunkDigest): Promise<number> {
-  const path = await registry.findChunk(chunk);
-  if (path === undefined) return 0;
-  const file = await stat(path).catch(() => undefined);
-  return file?.size ?? 0;
 }
 
 async function readManifest(

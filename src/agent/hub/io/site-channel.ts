@@ -43,7 +43,7 @@ const MAX_CONNECTIONS = 32_768;
 
 export interface SiteChannelOptions {
   readonly store: Store;
-  readonly registry: Pick<ImageRegistry, "manifest" | "findChunk">;
+  readonly registry: Pick<ImageRegistry, "manifest" | "findChunk" | "frameSize">;
   /** Null: this hub makes no deltas. */
   readonly deltas: DeltaSource | null;
   /** 0: any free one. */
