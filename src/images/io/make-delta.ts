@@ -16,10 +16,10 @@ import { chunkDigest } from "../digest.ts";
 import type { ImageReader } from "../image-reader.ts";
 import type { ChunkDigest } from "../manifest.ts";
 import { decodeChunk, encodeChunk } from "./chunk-codec.ts";
+import { collectingReader } from "./collecting-reader.ts";
 import { writeDelta } from "./delta-file.ts";
-import { garbageCollector } from "./garbage.ts";
 
-/** A chunk is garbage a moment after it was read. More seldom is not faster by much, and each one counts. */
+/** More seldom is not faster by much, and each one is a megabyte. */
 const CHUNKS_BETWEEN_COLLECTIONS = 2;
 
 type AskPlace = (question: ChunkQuestion) => Promise<ChunkPlace>;
@@ -36,20 +36,18 @@ export async function makeDelta(
 ): Promise<MadeDelta> {
   const { from, to, path } = job;
   const frameBytes = new Map<ChunkDigest, number>();
-  const collectGarbage = garbageCollector();
-  let chunksRead = 0;
-  const onRead = () => {
-    if (++chunksRead % CHUNKS_BETWEEN_COLLECTIONS === 0) collectGarbage();
-  };
   const pair = {
     fromDigest: from.digest,
-    from: readerOf("from", from, askPlace, onRead),
+    from: collectingReader(
+      readerOf("from", from, askPlace, () => {}),
+      CHUNKS_BETWEEN_COLLECTIONS,
+    ),
     toDigest: to.digest,
     // Only chunks that the old image does not have are read at all.
-    to: readerOf("to", to, askPlace, (digest, sizeBytes) => {
-      frameBytes.set(digest, sizeBytes);
-      onRead();
-    }),
+    to: collectingReader(
+      readerOf("to", to, askPlace, (digest, sizeBytes) => frameBytes.set(digest, sizeBytes)),
+      CHUNKS_BETWEEN_COLLECTIONS,
+    ),
   };
   const { sizeBytes } = await writeDelta(path, pair, onBytesDone);
   const sha256 = createHash("sha256");

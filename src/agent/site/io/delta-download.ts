@@ -9,6 +9,7 @@ import { applyDelta, groupOfChunk } from "../../../images/delta/apply.ts";
 import { decodeDeltaHeader, deltaHeaderBytes, type GroupPlace } from "../../../images/delta/header.ts";
 import type { ImageReader } from "../../../images/image-reader.ts";
 import { decodeChunk } from "../../../images/io/chunk-codec.ts";
+import { collectingReader } from "../../../images/io/collecting-reader.ts";
 import { deltaCodec } from "../../../images/io/delta-codec.ts";
 import type { ChunkDigest, Payload } from "../../../images/manifest.ts";
 import type { TransferAnswer } from "../../site-protocol.ts";
@@ -25,6 +26,9 @@ export interface DeltaDownload {
   readonly fetchOldChunk: (chunk: ChunkDigest) => Promise<Buffer>;
 }
 
+/** Each collection stops the agent for some tens of milliseconds; 8 chunks more between two are 10 MB more of memory. */
+const CHUNKS_BETWEEN_COLLECTIONS = 8;
+
 export interface RebuiltChunk {
   readonly chunk: ChunkDigest;
   /** Plain, and proven. */
@@ -40,7 +44,7 @@ export async function* downloadDelta(download: DeltaDownload): AsyncGenerator<Re
   const payload = payloadOf(to);
   const header = await buffer(read(0, deltaHeaderBytes(payload)));
   const groups = decodeDeltaHeader(header, { from: from.digest, to: to.digest, payload });
-  const oldImage = readerOf(download);
+  const oldImage = collectingReader(readerOf(download), CHUNKS_BETWEEN_COLLECTIONS);
   const isMissing = (chunk: ChunkDigest | null) => chunk !== null && !cache.hasChunk(chunk);
   for (const [first, last] of runsOf(neededGroups(payload, isMissing))) {
     const run = {
