@@ -141,6 +141,26 @@ test("an update comes as the delta that the hub has, and the event says so with 
   expect(overhead).toBeLessThan(20_000);
 });
 
+test("the hub makes one plan at a time for a site, however many it asks for", async () => {
+  let [running, most] = [0, 0];
+  await using busy = await WanSite.open(async () => ({
+    offer: async () => {
+      most = Math.max(most, ++running);
+      for (let turns = 0; turns < 500; turns++) await new Promise(resolve => setImmediate(resolve));
+      running--;
+      return { kind: "none", because: "a test says so" };
+    },
+    findOffered: () => undefined,
+  }));
+  const [before, after] = versions(1);
+  const [from, to] = [await busy.push(before, { version: "v1" }), await busy.push(after, { version: "v2" })];
+  const wanted = { held: [from], missing: "", waitsForDelta: true };
+  const client = busy.client();
+  const plans = await Promise.all([1, 2, 3, 4].map(() => client.planTransfer(to, wanted)));
+  expect(plans.map(plan => plan?.kind)).toEqual(Array(4).fill("whole"));
+  expect(most).toBe(1);
+});
+
 test("where the whole is smaller the chunks come, and the event says why", async () => {
   const [before, after] = versions(2);
   const { images, digest: from } = await install(before);

@@ -91,6 +91,8 @@ class SiteDoor {
   readonly #options: SiteChannelOptions;
   /** By site id; opened when the site first comes. */
   readonly #desks = new Map<string, Promise<SiteDesk>>();
+  /** By site id: its last plan. */
+  readonly #planning = new Map<string, Promise<unknown>>();
 
   constructor(options: SiteChannelOptions) {
     this.#options = options;
@@ -154,12 +156,26 @@ class SiteDoor {
     const [, planned = ""] = /^POST \/site\/v1\/images\/([^/]+)\/transfer$/.exec(route) ?? [];
     if (imageDigestSchema.safeParse(planned).success) {
       const wanted = await readBody(request, transferRequestSchema, MAX_TRANSFER_BYTES);
-      const answer = await planTransfer(this.#options, site.id, planned, wanted);
+      const answer = await this.#inTurn(site, async () =>
+        response.destroyed ? undefined : await planTransfer(this.#options, site.id, planned, wanted),
+      );
       if (answer !== undefined) return sendJson(response, answer);
     }
     const delta = method === "GET" ? this.#findDelta(url) : undefined;
     if (delta !== undefined) return sendFile(request, response, delta);
     throw new DrpError("not-found", `the hub does not hold ${request.url}`);
+  }
+
+  /** One plan at a time for each site: it reads manifests of megabytes, and looks at thousands of files. */
+  async #inTurn<T>(site: SiteRecord, plan: () => Promise<T>): Promise<T> {
+    const planned = (this.#planning.get(site.id) ?? Promise.resolve()).then(plan);
+    const settled = planned.catch(() => {});
+    this.#planning.set(site.id, settled);
+    try {
+      return await planned;
+    } finally {
+      if (this.#planning.get(site.id) === settled) this.#planning.delete(site.id);
+    }
   }
 
   /** The file that a site began with, or none: another one would not go with its beginning. */
