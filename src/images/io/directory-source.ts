@@ -12,7 +12,8 @@ const MAX_MESSAGE_BYTES = 16 * 1024;
 /** @throws {DrpError} tool.missing; input.unreadable with tar's own words */
 export async function* readDirectoryAsTar(path: string): AsyncGenerator<Buffer, void, void> {
   const args = ["--create", "--format=posix", "--sort=name", "--numeric-owner", "--sparse"];
-  const attributes = ["--xattrs", "--xattrs-include=*", "--acls"];
+  // Access control lists come as the kernel's own attributes: --acls would write the names that this host has for numbers.
+  const attributes = ["--xattrs", "--xattrs-include=*"];
   const tar = spawn("tar", [...args, ...attributes, "--directory", path, "."], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, LC_ALL: "C" },
