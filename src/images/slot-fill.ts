@@ -18,11 +18,26 @@ export type ChunkStep =
   /** Read what is there, and write what differs. */
   | "compare";
 
-/** Zeros are read before they are written: on a fresh disk that is cheaper, and keeps a sparse disk sparse. */
-export function decideChunk(digest: ChunkDigest | null, past: SlotPast): ChunkStep {
+/** Of a disk that holds other bytes where zeros belong, one chunk in so many is read all the same: it may have a clean rest. */
+const PROBE_EVERY = 16;
+
+/**
+ * On a foreign disk zeros are read before they are written, as long as they are there: on a fresh disk that is cheaper, and keeps a
+ * sparse disk sparse; on a full one it would be work in vain.
+ *
+ * @param index the chunk's place in the payload
+ * @param zerosWereThere whether the disk had the zeros that were looked for last
+ */
+export function decideChunk(
+  digest: ChunkDigest | null,
+  past: SlotPast,
+  index: number,
+  zerosWereThere: boolean,
+): ChunkStep {
   if (past === "image") return "compare";
   if (digest !== null) return "write";
-  return past === "zeroed" ? "skip" : "compare";
+  if (past === "zeroed") return "skip";
+  return zerosWereThere || index % PROBE_EVERY === 0 ? "compare" : "write";
 }
 
 /** Where the slot's bytes come from, in bytes of the raw image; the four are all of it. */

@@ -42,6 +42,8 @@ export async function fillSlot(fill: SlotFill): Promise<FillTally> {
   let doneBytes = 0;
   let announced: Promise<void> | undefined;
   const announceWrite = () => (announced ??= fill.beforeFirstWrite?.() ?? Promise.resolve());
+  const [zeroMemory = Buffer.alloc(CHUNK_BYTES)] = allocateDirectMemory(1);
+  const zeros = { memory: zeroMemory, wereThere: true };
   const allocate = (count: number) => {
     const wanted = allocateDirectMemory(count);
     const present = fill.past === "zeroed" ? [] : allocateDirectMemory(count);
@@ -52,17 +54,20 @@ export async function fillSlot(fill: SlotFill): Promise<FillTally> {
     }));
   };
 
+  if (fill.past === "image") await fill.disk.dropCache();
   await eachChunk(fill.payload, fill.signal, allocate, async (chunk, memory, signal) => {
-    const origin = await fillChunk(fill, chunk, { memory, signal, announceWrite });
+    const origin = await fillChunk(fill, chunk, { memory, zeros, signal, announceWrite });
     tally[origin] += chunk.lengthBytes;
     doneBytes += chunk.lengthBytes;
     fill.onBytesDone(doneBytes);
   });
-  if (announced !== undefined) await fill.disk.flush();
+  // Also what an earlier run wrote and this one found there: it may have been found in a cache.
+  await fill.disk.flush();
   return tally;
 }
 
 interface Chunk {
+  readonly index: number;
   readonly digest: ChunkDigest | null;
   /** In the raw image. */
   readonly offsetBytes: number;
@@ -78,6 +83,8 @@ interface FillMemory {
 
 interface ChunkWork {
   readonly memory: FillMemory;
+  /** What all chunks know of zeros: a piece of them, and whether the disk had those that were looked for last. */
+  readonly zeros: { readonly memory: Buffer; wereThere: boolean };
   readonly signal: AbortSignal;
   readonly announceWrite: () => Promise<void>;
 }
@@ -86,15 +93,17 @@ async function fillChunk(fill: SlotFill, chunk: Chunk, work: ChunkWork): Promise
   const { disk } = fill;
   const { lengthBytes } = chunk;
   const offsetBytes = fill.slotOffsetBytes + chunk.offsetBytes;
-  const step = decideChunk(chunk.digest, fill.past);
+  const step = decideChunk(chunk.digest, fill.past, chunk.index, work.zeros.wereThere);
   if (step === "skip") return "keptBytes";
   const present = work.memory.present.subarray(0, lengthBytes);
   if (step === "compare") {
     await disk.readDirect(present, offsetBytes);
-    if (holds(present, chunk.digest)) return "keptBytes";
+    const isThere = holds(present, chunk.digest);
+    if (chunk.digest === null) work.zeros.wereThere = isThere;
+    if (isThere) return "keptBytes";
   }
-  const wanted = work.memory.wanted.subarray(0, lengthBytes);
-  const origin = await bringChunk(fill, chunk.digest, wanted, work);
+  const wanted = (chunk.digest === null ? work.zeros.memory : work.memory.wanted).subarray(0, lengthBytes);
+  const origin = chunk.digest === null ? "zeroBytes" : await bringChunk(fill, chunk.digest, wanted, work);
   const ranges = step === "compare" ? changedRanges(present, wanted) : [{ offsetBytes: 0, lengthBytes }];
   await work.announceWrite();
   for (const range of ranges) {
@@ -107,14 +116,10 @@ async function fillChunk(fill: SlotFill, chunk: Chunk, work: ChunkWork): Promise
 /** @param target filled with the chunk, checked */
 async function bringChunk(
   { readLocalChunk, fetchFrame }: SlotFill,
-  digest: ChunkDigest | null,
+  digest: ChunkDigest,
   target: Buffer,
   { memory, signal }: ChunkWork,
 ): Promise<keyof FillTally> {
-  if (digest === null) {
-    target.fill(0);
-    return "zeroBytes";
-  }
   if ((await readLocalChunk?.(digest, target)) === true && holds(target, digest)) return "localBytes";
   await fetchChunk({ digest, fetchFrame, target, frameMemory: memory.frame, signal });
   return "fetchedBytes";
@@ -172,7 +177,7 @@ async function eachChunk<Memory>(
     for (const [index, digest] of payload.chunks.entries()) {
       signal?.throwIfAborted();
       const lengthBytes = chunkLength(payload, index);
-      const chunk = { digest, offsetBytes: index * CHUNK_BYTES, lengthBytes };
+      const chunk = { index, digest, offsetBytes: index * CHUNK_BYTES, lengthBytes };
       await window.start(async () => {
         const memory = free.pop();
         if (memory === undefined) throw new RangeError("more chunks are under way than there is memory for");

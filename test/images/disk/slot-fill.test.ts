@@ -15,7 +15,13 @@ describe("decideChunk()", () => {
     ["zeros", "foreign", "compare"],
     ["zeros", "image", "compare"],
   ] as const)("of %s in a slot that is %s: %s", (what, past, step) => {
-    expect(decideChunk(what === "data" ? DIGEST : null, past)).toBe(step);
+    expect(decideChunk(what === "data" ? DIGEST : null, past, 1, true)).toBe(step);
+  });
+
+  test("does not look for zeros where there were none, but for one chunk in 16", () => {
+    const steps = Array.from({ length: 33 }, (_, index) => decideChunk(null, "foreign", index, false));
+    expect(steps.flatMap((step, index) => (step === "compare" ? [index] : []))).toEqual([0, 16, 32]);
+    expect(decideChunk(null, "image", 1, false)).toBe("compare");
   });
 });
 
