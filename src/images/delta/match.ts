@@ -47,8 +47,8 @@ export class BlockMatcher {
     this.#codec = codec;
     this.#old = new RecentChunks(from, OLD_CHUNKS_KEPT);
     this.#oldBlocks = countBlocks(from.payload);
-    const dataChunks = from.payload.chunks.filter(digest => digest !== null).length;
-    this.#index = new BlockIndex(dataChunks * BLOCKS_PER_CHUNK);
+    const contents = new Set(from.payload.chunks.filter(digest => digest !== null));
+    this.#index = new BlockIndex(contents.size * BLOCKS_PER_CHUNK);
   }
 
   /** Reads the whole old image once. @param onChunk after each chunk of it, zeros included */
