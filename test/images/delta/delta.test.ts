@@ -2,7 +2,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DecodeError, DrpError } from "../../../src/core/errors.ts";
 import { applyDelta } from "../../../src/images/delta/apply.ts";
-import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNKS_PER_GROUP } from "../../../src/images/delta/geometry.ts";
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_CHUNK,
+  CHUNKS_PER_GROUP,
+  countBlocks,
+} from "../../../src/images/delta/geometry.ts";
+import { decodeGroup, LITERAL } from "../../../src/images/delta/group.ts";
 import { decodeDeltaHeader } from "../../../src/images/delta/header.ts";
 import type { ImageReader } from "../../../src/images/image-reader.ts";
 import { deltaCodec } from "../../../src/images/io/delta-codec.ts";
@@ -96,8 +102,11 @@ describe("a delta", () => {
     const to = readerOf(moved);
     const delta = await encodeWhole(from, to);
     expect((await rebuild(from, to, delta)).equals(moved)).toBe(true);
-    // The two new blocks, and at most a few that no run led to.
-    expect(delta.length).toBeLessThan(4 * BLOCK_BYTES);
+    const [place] = decodeDeltaHeader(delta, { from: FROM, to: TO, payload: to.payload });
+    const group = delta.subarray(place?.offsetBytes);
+    const { sources } = decodeGroup(group, moved.length / BLOCK_BYTES, countBlocks(from.payload), 0);
+    const literals = sources.flatMap((source, block) => (source === LITERAL ? [block] : []));
+    expect(literals).toEqual([0, 198]);
   });
 
   test("can be applied from any group on", async () => {
