@@ -13,6 +13,7 @@ import { openRegistry } from "../src/images/io/registry.ts";
 import { keyIdOf, parseTrustedKey, type TrustedKey } from "../src/images/keys.ts";
 import { CHUNK_BYTES, type Manifest } from "../src/images/manifest.ts";
 import { signManifest } from "../src/images/signature.ts";
+import { peakMemoryBytes } from "./peak-memory.ts";
 
 export interface IngestOutcome {
   readonly ingestMs: number;
@@ -27,7 +28,7 @@ const begun = performance.now();
 await registry.ingestBundle(bundle, [key]);
 const outcome: IngestOutcome = {
   ingestMs: performance.now() - begun,
-  peakBytes: process.resourceUsage().maxRSS * 1024,
+  peakBytes: peakMemoryBytes(),
 };
 console.log(JSON.stringify(outcome));
 

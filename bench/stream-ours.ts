@@ -9,6 +9,7 @@ import { Disk } from "../src/images/io/disk.ts";
 import { fillSlot, verifySlot } from "../src/images/io/install-slot.ts";
 import type { Payload } from "../src/images/manifest.ts";
 import type { SlotPast } from "../src/images/slot-fill.ts";
+import { peakMemoryBytes } from "./peak-memory.ts";
 
 export interface StreamOutcome {
   /** From the process's start to the first request. */
@@ -39,6 +40,6 @@ const outcome: StreamOutcome = {
   startMs,
   fillMs: filledMs - startMs,
   verifyMs: performance.now() - filledMs,
-  peakBytes: process.resourceUsage().maxRSS * 1024,
+  peakBytes: peakMemoryBytes(),
 };
 console.log(JSON.stringify(outcome));
