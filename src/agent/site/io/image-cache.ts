@@ -41,6 +41,8 @@ export class ImageCache {
   readonly #checkedAt = new Map<ChunkDigest, EpochMs>();
   /** Manifests and chunks whose files are going: whoever writes one anew waits for that. */
   readonly #removing = new Map<ImageDigest | ChunkDigest, Promise<void>>();
+  /** What is being given up to make room. */
+  #freeing: Promise<number> | undefined;
   #usedBytes = 0;
 
   private constructor(folder: string, clock: Clock, chunks: ChunkStore) {
@@ -171,6 +173,17 @@ export class ImageCache {
 
   /** Gives up images that are not to be kept, oldest first. @returns how many */
   async free(freeBytes: number, keep: ReadonlySet<ImageDigest>): Promise<number> {
+    // Whoever meets a full disk at the same moment waits for what is going already: in the index it is gone before its files are.
+    const goingNow = (await this.#freeing) ?? 0;
+    if (goingNow > 0) return goingNow;
+    const freed = this.#evictOldest(freeBytes, keep);
+    this.#freeing = freed;
+    return await freed.finally(() => {
+      if (this.#freeing === freed) this.#freeing = undefined;
+    });
+  }
+
+  async #evictOldest(freeBytes: number, keep: ReadonlySet<ImageDigest>): Promise<number> {
     const images = [...this.#images.values()];
     const sizeOf = (chunk: ChunkDigest) => this.#sizes.get(chunk) ?? 0;
     const chosen = chooseEvictions(images, keep, sizeOf, freeBytes);
