@@ -9,7 +9,7 @@ import { BlockMatcher, type MatchedGroup } from "./match.ts";
 /**
  * Yields each group's bytes; encodeDeltaHeader() of their lengths goes before them.
  *
- * Memory: 8 MiB for the index of the old image, 4 chunks of it, two groups of the new one, a dictionary, and what the codec takes.
+ * Memory: 8 MiB for the index of the old image, 3 chunks of it, two groups of the new one, a dictionary, and what the codec takes.
  *
  * @param onBytesDone of both images, zeros included; the sum of their sizes at the end
  * @throws what the readers and the codec throw

@@ -27,7 +27,7 @@ export interface MatchedGroup {
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 
 /** A moved file is read beside its neighbours; beyond that, each chunk costs a megabyte of memory. */
-const OLD_CHUNKS_KEPT = 4;
+const OLD_CHUNKS_KEPT = 3;
 
 export class BlockMatcher {
   readonly #from: ImageReader;

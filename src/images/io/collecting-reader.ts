@@ -3,6 +3,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { ImageReader } from "../image-reader.ts";
 
+/** One for the process: each is a context of V8's, with a global object of its own. */
+let collectGarbage: (() => void) | undefined;
+
 /**
  * The same image; garbage is collected after each few chunks, which a moment after they were read are nothing else. Without it,
  * who makes or applies a delta takes 60 MB more. A collection costs some milliseconds for each 10 MB of living objects.
@@ -10,12 +13,13 @@ import type { ImageReader } from "../image-reader.ts";
  * @param chunks of 1 MiB between two collections
  */
 export function collectingReader(reader: ImageReader, chunks: number): ImageReader {
-  const collectGarbage = garbageCollector();
+  collectGarbage ??= garbageCollector();
+  const collect = collectGarbage;
   let chunksRead = 0;
   return {
     payload: reader.payload,
     readChunk: index => {
-      if (++chunksRead % chunks === 0) collectGarbage();
+      if (++chunksRead % chunks === 0) collect();
       return reader.readChunk(index);
     },
   };

@@ -19,7 +19,10 @@ const COMPRESSION = {
 /** A frame needs a window as long as its literals, 1 MiB at most; one that asks for more is not ours. */
 const DECOMPRESSION = { [constants.ZSTD_d_windowLogMax]: 21 };
 
-const OUTPUT_STEP_BYTES = 256 * 1024;
+/** Room for literals that do not compress: where all of the output fits, zstd works from end to end without copies of its own. */
+function outputBound(lengthBytes: number): number {
+  return lengthBytes + (lengthBytes >> 7) + 1024;
+}
 
 export const deltaCodec: DeltaCodec = {
   hashBlock: block => crc32(block),
@@ -27,7 +30,7 @@ export const deltaCodec: DeltaCodec = {
     compress(literals, {
       params: COMPRESSION,
       pledgedSrcSize: literals.length,
-      chunkSize: OUTPUT_STEP_BYTES,
+      chunkSize: outputBound(literals.length),
       ...(dictionary.length === 0 ? {} : { dictionary }),
     }),
   decompress: (frame, dictionary, lengthBytes) =>

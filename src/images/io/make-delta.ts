@@ -20,7 +20,7 @@ import { collectingReader } from "./collecting-reader.ts";
 import { writeDelta } from "./delta-file.ts";
 
 /** More seldom is not faster by much, and each one is a megabyte. */
-const CHUNKS_BETWEEN_COLLECTIONS = 2;
+const CHUNKS_BETWEEN_COLLECTIONS = 1;
 
 type AskPlace = (question: ChunkQuestion) => Promise<ChunkPlace>;
 
